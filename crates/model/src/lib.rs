@@ -1,0 +1,20 @@
+//! The nouns of Vigie: ids, times, events, findings, links between identities, and limits.
+//!
+//! Secret of this crate: how ids are derived from content. It never knows IO, an async runtime, the
+//! wall clock, Arrow, SQL, HTTP or a vendor.
+
+mod event;
+mod finding;
+mod id;
+mod link;
+mod source;
+mod time;
+
+pub mod limits;
+
+pub use event::{Event, EventFacts};
+pub use finding::{Evidence, Finding, Reference, RuleFacts, Severity};
+pub use id::{EventId, LogType, Tenant, finding_uid};
+pub use link::{Link, LinkKind, Principal};
+pub use source::{ByteStream, ObjectInfo, Source};
+pub use time::{Millis, format_utc, parse_rfc3339};

@@ -1,0 +1,22 @@
+//! Every limit that the core knows, with its unit last. What grows has its number here.
+
+/// Bytes of one record; a longer one is kept as its head and flagged.
+pub const RECORD_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes read from a file at a time.
+pub const READ_BYTES: usize = 1024 * 1024;
+/// Bytes out per byte in of a compressed file, checked after [`INFLATE_RATIO_CHECK_BYTES`].
+pub const INFLATE_RATIO_MAX: u64 = 250;
+/// Bytes out before the ratio is checked.
+pub const INFLATE_RATIO_CHECK_BYTES: u64 = 16 * 1024 * 1024;
+/// Bytes that hits, ids and links may take in memory before they go to sorted runs on disk.
+pub const SPILL_BYTES: usize = 48 * 1024 * 1024;
+/// Matched fields kept as evidence of one finding.
+pub const EVIDENCE_FIELDS_MAX: usize = 16;
+/// Bytes of one value kept as evidence.
+pub const EVIDENCE_VALUE_BYTES_MAX: usize = 512;
+/// Events named by one correlation finding; the rest is counted.
+pub const RELATED_EVENTS_MAX: usize = 10_000;
+/// Distinct values memorised per field by the matcher of one worker.
+pub const MATCH_MEMO_ENTRIES_MAX: usize = 4096;
+/// Links followed from a credential to the first human or workload behind it.
+pub const CHAIN_LINKS_MAX: usize = 16;

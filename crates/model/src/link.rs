@@ -1,0 +1,43 @@
+//! Links between identities: what an event proves about who stands behind a credential.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Millis;
+
+/// How a credential came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LinkKind {
+    /// A session opened by somebody else's credential: a role assumed, a token federated.
+    Assumed,
+    /// A long-lived credential made by somebody.
+    Created,
+}
+
+/// Somebody or something that acts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Principal {
+    /// The credential, when one was used.
+    pub credential: String,
+    /// The full id of the identity.
+    pub uid: String,
+    /// Its short name.
+    pub name: String,
+    /// The person who acts, where the record names one: a single sign-on session, a source identity.
+    pub person: String,
+}
+
+/// One proven link: `child` was issued to, or made by, `parent`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Link {
+    /// When it happened.
+    pub occurred: Millis,
+    /// The event that proves it: the provider's id.
+    pub event_uid: String,
+    /// How.
+    pub kind: LinkKind,
+    /// What was issued.
+    pub child: Principal,
+    /// Who issued it.
+    pub parent: Principal,
+}

@@ -1,0 +1,259 @@
+//! The files of one log type, read and checked: `log.toml`, `mapping.toml`, `operations.tsv`.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use vigie_model::{LinkKind, LogType};
+use vigie_record::PathSet;
+
+use crate::ContentError;
+use crate::expression::{Expression, parse};
+use crate::operations::Operations;
+
+/// The format of content files that this version reads.
+const FORMAT: u32 = 1;
+
+/// Sigma's name for a log type.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogSource {
+    /// `aws`, `okta` ...
+    #[serde(default)]
+    pub product: Option<String>,
+    /// `cloudtrail` ...
+    #[serde(default)]
+    pub service: Option<String>,
+    /// `process_creation` ...
+    #[serde(default)]
+    pub category: Option<String>,
+}
+
+/// What names an event for its provider: paths in the record.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// The provider's id.
+    pub id: String,
+    /// Within what the id is unique.
+    #[serde(default)]
+    pub scope: Option<String>,
+    /// When it happened.
+    pub time: String,
+}
+
+/// A record that holds a record of this log at a path.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wrapper {
+    /// Where the inner record stands.
+    pub path: String,
+    /// Whether it is a text that holds JSON, rather than an object.
+    pub is_text: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LogFile {
+    format: u32,
+    id: String,
+    title: String,
+    logsource: LogSource,
+    recognise: Recognise,
+    identity: Identity,
+    #[serde(default)]
+    envelope: Envelope,
+    #[serde(default)]
+    wrapper: Vec<Wrapper>,
+    #[serde(default)]
+    taxonomy: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Recognise {
+    any_of: Vec<Vec<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Envelope {
+    keys: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MappingFile {
+    format: u32,
+    version: String,
+    ocsf: String,
+    profiles: Vec<String>,
+    operations: crate::operations::Section,
+    fields: BTreeMap<String, String>,
+    #[serde(default)]
+    class: BTreeMap<String, BTreeMap<String, String>>,
+    principal: PrincipalSection,
+    #[serde(default)]
+    link: Vec<LinkSection>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PrincipalSection {
+    credential: String,
+    uid: String,
+    name: String,
+    person: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LinkSection {
+    kind: LinkKind,
+    operations: Vec<String>,
+    credential: String,
+    uid: String,
+    name: String,
+}
+
+/// One OCSF field of a mapping.
+#[derive(Debug, Clone)]
+pub(crate) struct Field {
+    /// The OCSF path; `[]` marks an array whose members the expression gives.
+    pub(crate) to: String,
+    /// Only for events of this class.
+    pub(crate) class: Option<u32>,
+    pub(crate) from: Expression,
+}
+
+impl Field {
+    /// The path as a rule writes it: without the array marks.
+    pub(crate) fn plain_path(&self) -> String {
+        self.to.replace("[]", "")
+    }
+}
+
+/// Expressions that name a principal.
+#[derive(Debug, Clone)]
+pub(crate) struct PrincipalFields {
+    pub(crate) credential: Expression,
+    pub(crate) uid: Expression,
+    pub(crate) name: Expression,
+    pub(crate) person: Option<Expression>,
+}
+
+/// One kind of link and how its child is named.
+#[derive(Debug, Clone)]
+pub(crate) struct LinkFields {
+    pub(crate) kind: LinkKind,
+    pub(crate) operations: Vec<String>,
+    pub(crate) child: PrincipalFields,
+}
+
+/// The mapping of one log type, parsed and checked.
+#[derive(Debug, Clone)]
+pub struct Mapping {
+    /// `aws/cloudtrail`
+    pub log: LogType,
+    /// The name for people.
+    pub title: String,
+    /// The mapping's own version; part of every document.
+    pub version: String,
+    /// Sigma's name.
+    pub logsource: LogSource,
+    /// What names an event.
+    pub identity: Identity,
+    /// Keys of envelopes.
+    pub envelope_keys: Vec<String>,
+    /// Records inside others.
+    pub wrappers: Vec<Wrapper>,
+    /// Groups of paths: a record with every path of one group is of this log.
+    pub recognise: Vec<Vec<String>>,
+    /// Field names that Sigma rules use for this log, and where they stand in the record.
+    pub taxonomy: BTreeMap<String, String>,
+    pub(crate) ocsf: String,
+    pub(crate) profiles: Vec<String>,
+    pub(crate) paths: PathSet,
+    pub(crate) fields: Vec<Field>,
+    pub(crate) operations: Operations,
+    pub(crate) principal: PrincipalFields,
+    pub(crate) links: Vec<LinkFields>,
+}
+
+impl Mapping {
+    /// Reads the files of one log type; `file` gives the text of a file of its folder by name.
+    ///
+    /// # Errors
+    /// The first mistake found, with its file.
+    pub fn parse(file: &dyn Fn(&str) -> Option<String>) -> Result<Mapping, ContentError> {
+        let read = |name: &str| file(name).ok_or_else(|| ContentError::new(name, "is missing from the log's folder"));
+        let log: LogFile = toml::from_str(&read("log.toml")?).map_err(|error| ContentError::new("log.toml", error.to_string()))?;
+        let mapping: MappingFile =
+            toml::from_str(&read("mapping.toml")?).map_err(|error| ContentError::new("mapping.toml", error.to_string()))?;
+        for (name, format) in [("log.toml", log.format), ("mapping.toml", mapping.format)] {
+            if format != FORMAT {
+                return Err(ContentError::new(name, format!("has format {format}; this version reads format {FORMAT}")));
+            }
+        }
+        let mut paths = PathSet::new();
+        let table = read(&mapping.operations.table)?;
+        let operations = Operations::parse(&mapping.operations, &table, &mut paths)?;
+        let fields = fields(&mapping, &mut paths)?;
+        let (principal, links) = principals(&mapping, &mut paths)?;
+        Ok(Mapping {
+            log: LogType::parse(&log.id).ok_or_else(|| ContentError::new("log.toml", "`id` must be product/service"))?,
+            title: log.title,
+            version: mapping.version,
+            logsource: log.logsource,
+            identity: log.identity,
+            envelope_keys: log.envelope.keys,
+            wrappers: log.wrapper,
+            recognise: log.recognise.any_of,
+            taxonomy: log.taxonomy,
+            ocsf: mapping.ocsf,
+            profiles: mapping.profiles,
+            paths,
+            fields,
+            operations,
+            principal,
+            links,
+        })
+    }
+}
+
+fn expression(place: &str, text: &str, paths: &mut PathSet) -> Result<Expression, ContentError> {
+    parse(text, paths).map_err(|what| ContentError::new("mapping.toml", format!("`{place}`: {what}")))
+}
+
+fn fields(mapping: &MappingFile, paths: &mut PathSet) -> Result<Vec<Field>, ContentError> {
+    let mut fields = Vec::new();
+    for (to, text) in &mapping.fields {
+        fields.push(Field { to: to.clone(), class: None, from: expression(to, text, paths)? });
+    }
+    for (class, members) in &mapping.class {
+        let number = class.parse().map_err(|_| ContentError::new("mapping.toml", format!("`[class.{class}]` must name a class number")))?;
+        for (to, text) in members {
+            fields.push(Field { to: to.clone(), class: Some(number), from: expression(to, text, paths)? });
+        }
+    }
+    Ok(fields)
+}
+
+fn principals(mapping: &MappingFile, paths: &mut PathSet) -> Result<(PrincipalFields, Vec<LinkFields>), ContentError> {
+    let section = &mapping.principal;
+    let principal = PrincipalFields {
+        credential: expression("principal.credential", &section.credential, paths)?,
+        uid: expression("principal.uid", &section.uid, paths)?,
+        name: expression("principal.name", &section.name, paths)?,
+        person: Some(expression("principal.person", &section.person, paths)?),
+    };
+    let mut links = Vec::new();
+    for link in &mapping.link {
+        let mut part = |text: &str| {
+            if text.is_empty() { Ok(Expression::Literal(String::new())) } else { expression("link", text, paths) }
+        };
+        let child =
+            PrincipalFields { credential: part(&link.credential)?, uid: part(&link.uid)?, name: part(&link.name)?, person: None };
+        links.push(LinkFields { kind: link.kind, operations: link.operations.clone(), child });
+    }
+    Ok((principal, links))
+}

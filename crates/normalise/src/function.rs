@@ -1,0 +1,237 @@
+//! The named functions of mappings, and how expressions are evaluated. No loops, no conditions:
+//! a log that needs more gets Rust in its connector, not a bigger language here.
+
+use std::borrow::Cow;
+
+use vigie_model::parse_rfc3339;
+use vigie_record::{Value, View};
+
+use crate::expression::Expression;
+
+/// One named function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Function {
+    /// A scalar as text; arrays and objects are absent.
+    Text,
+    /// A whole number, also from its text.
+    Integer,
+    /// A boolean, also from true/false and yes/no.
+    Bool,
+    /// An object; anything else is absent.
+    Object,
+    /// The value in a list of one, or the list that it is.
+    List,
+    /// Milliseconds since 1970 of an RFC 3339 text.
+    TimeMs,
+    /// The value when it is an IP address.
+    Ip,
+    /// The value when it is text but no IP address.
+    NotIp,
+    /// The first argument that has a value.
+    First,
+    /// The second argument when the first has no value or is false.
+    WhenMissing,
+    /// The second argument when the first has a value other than false.
+    WhenPresent,
+    /// `choose(x, 'a', 1, 'b', 2)`: the value behind the literal that `x` equals.
+    Choose,
+    /// The part behind the last occurrence of a text.
+    AfterLast,
+    /// The part before the first occurrence of a text.
+    BeforeFirst,
+    /// One part of a text cut at a separator: `part(x, ':', 4)`, counted from 0.
+    Part,
+    /// Lower case.
+    Lower,
+    /// `each(array, field)`: that field of every object of an array.
+    Each,
+    /// OCSF outcome: 2 when the first argument has a value or another one says failure, else 1.
+    Outcome,
+    /// True when the first argument is one of the literals behind it.
+    IsOneOf,
+    /// True when the text contains one of the literals behind it.
+    HasOneOf,
+}
+
+/// Name, function, fewest and most arguments.
+const FUNCTIONS: [(&str, Function, usize, usize); 20] = [
+    ("text", Function::Text, 1, 1),
+    ("integer", Function::Integer, 1, 1),
+    ("bool", Function::Bool, 1, 1),
+    ("object", Function::Object, 1, 1),
+    ("list", Function::List, 1, 1),
+    ("time_ms", Function::TimeMs, 1, 1),
+    ("ip", Function::Ip, 1, 1),
+    ("not_ip", Function::NotIp, 1, 1),
+    ("first", Function::First, 1, 8),
+    ("when_missing", Function::WhenMissing, 2, 2),
+    ("when_present", Function::WhenPresent, 2, 2),
+    ("choose", Function::Choose, 3, 41),
+    ("after_last", Function::AfterLast, 2, 2),
+    ("before_first", Function::BeforeFirst, 2, 2),
+    ("part", Function::Part, 3, 3),
+    ("lower", Function::Lower, 1, 1),
+    ("each", Function::Each, 2, 2),
+    ("outcome", Function::Outcome, 1, 4),
+    ("is_one_of", Function::IsOneOf, 2, 20),
+    ("has_one_of", Function::HasOneOf, 2, 20),
+];
+
+impl Function {
+    pub(crate) fn named(name: &str) -> Option<Function> {
+        FUNCTIONS.iter().find(|row| row.0 == name).map(|row| row.1)
+    }
+
+    pub(crate) fn names() -> Vec<&'static str> {
+        FUNCTIONS.iter().map(|row| row.0).collect()
+    }
+
+    /// Checks how many arguments there are.
+    pub(crate) fn check(self, arguments: usize) -> Result<(), String> {
+        match FUNCTIONS.iter().find(|row| row.1 == self) {
+            Some((name, _, least, most)) if !(*least..=*most).contains(&arguments) => {
+                Err(format!("`{name}` takes {least} to {most} arguments, not {arguments}"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The value of an expression for one record.
+pub(crate) fn evaluate<'r>(expression: &'r Expression, row: &View<'_, 'r>) -> Value<'r> {
+    match expression {
+        Expression::Path(slot) => match row.get(*slot) {
+            Value::Null => Value::Absent,
+            value => value,
+        },
+        Expression::Literal(text) => Value::Text(Cow::Borrowed(text)),
+        Expression::Number(number) => Value::Int(i128::from(*number)),
+        Expression::Call(function, arguments) => call(*function, arguments, row),
+    }
+}
+
+fn call<'r>(function: Function, arguments: &'r [Expression], row: &View<'_, 'r>) -> Value<'r> {
+    let argument = |at: usize| arguments.get(at).map_or(Value::Absent, |inner| evaluate(inner, row));
+    let literal = |at: usize| match arguments.get(at) {
+        Some(Expression::Literal(text)) => text.as_str(),
+        _ => "",
+    };
+    match function {
+        Function::Text => text(argument(0)),
+        Function::Integer => match argument(0) {
+            Value::Text(text) => text.trim().parse().map_or(Value::Absent, Value::Int),
+            value @ Value::Int(_) => value,
+            _ => Value::Absent,
+        },
+        Function::Bool => boolean(argument(0)),
+        Function::Object => Some(argument(0)).filter(|value| matches!(value, Value::Object(_))).unwrap_or(Value::Absent),
+        Function::List => argument(0),
+        Function::TimeMs => match argument(0) {
+            Value::Text(text) => parse_rfc3339(&text).map_or(Value::Absent, |at| Value::Int(i128::from(at))),
+            Value::Int(number) => Value::Int(number),
+            _ => Value::Absent,
+        },
+        Function::Ip | Function::NotIp => match text(argument(0)) {
+            Value::Text(text) if is_ip(&text) == (function == Function::Ip) => Value::Text(text),
+            _ => Value::Absent,
+        },
+        Function::First => (0..arguments.len()).map(argument).find(|value| !is_empty(value)).unwrap_or(Value::Absent),
+        Function::WhenMissing | Function::WhenPresent => {
+            let first = argument(0);
+            let missing = is_empty(&first) || first == Value::Bool(false);
+            if missing == (function == Function::WhenMissing) { argument(1) } else { Value::Absent }
+        }
+        Function::Choose => choose(&argument(0), arguments, row),
+        Function::AfterLast => map_text(argument(0), |text| text.rsplit_once(literal(1)).map(|(_, tail)| tail)),
+        Function::BeforeFirst => map_text(argument(0), |text| text.split_once(literal(1)).map(|(head, _)| head)),
+        Function::Part => {
+            let number = match arguments.get(2) {
+                Some(Expression::Number(number)) => usize::try_from(*number).unwrap_or(usize::MAX),
+                _ => 0,
+            };
+            map_text(argument(0), |text| text.split(literal(1)).nth(number))
+        }
+        Function::Lower => match argument(0) {
+            Value::Text(text) => Value::Text(Cow::Owned(text.to_lowercase())),
+            _ => Value::Absent,
+        },
+        Function::Each => Value::Absent,
+        Function::Outcome => {
+            let failed = |at: usize| argument(at).text().is_some_and(|text| text.eq_ignore_ascii_case("failure"));
+            Value::Int(if !is_empty(&argument(0)) || (1..arguments.len()).any(failed) { 2 } else { 1 })
+        }
+        Function::IsOneOf | Function::HasOneOf => one_of(function, &argument(0), arguments),
+    }
+}
+
+fn one_of<'r>(function: Function, value: &Value<'r>, arguments: &[Expression]) -> Value<'r> {
+    let Some(text) = value.text() else {
+        return Value::Bool(false);
+    };
+    let hit = |expression: &Expression| match expression {
+        Expression::Literal(wanted) if function == Function::IsOneOf => *text == **wanted,
+        Expression::Literal(wanted) => text.contains(wanted.as_str()),
+        _ => false,
+    };
+    Value::Bool(arguments.iter().skip(1).any(hit))
+}
+
+fn choose<'r>(value: &Value<'r>, arguments: &'r [Expression], row: &View<'_, 'r>) -> Value<'r> {
+    let Some(text) = value.text() else {
+        return Value::Absent;
+    };
+    let pairs = arguments.get(1..).unwrap_or_default().chunks_exact(2);
+    for pair in pairs {
+        if let [Expression::Literal(wanted), then] = pair
+            && *text == **wanted
+        {
+            return evaluate(then, row);
+        }
+    }
+    Value::Absent
+}
+
+fn is_empty(value: &Value<'_>) -> bool {
+    match value {
+        Value::Absent | Value::Null => true,
+        Value::Text(text) => text.is_empty(),
+        _ => false,
+    }
+}
+
+fn text(value: Value<'_>) -> Value<'_> {
+    match value {
+        Value::Text(ref text) if text.is_empty() => Value::Absent,
+        Value::Text(_) => value,
+        Value::Bool(flag) => Value::Text(Cow::Borrowed(if flag { "true" } else { "false" })),
+        Value::Int(number) => Value::Text(Cow::Owned(number.to_string())),
+        Value::Number(number) => Value::Text(Cow::Borrowed(number)),
+        Value::Absent | Value::Null | Value::List(_) | Value::Object(_) => Value::Absent,
+    }
+}
+
+fn boolean(value: Value<'_>) -> Value<'_> {
+    match value {
+        Value::Bool(_) => value,
+        Value::Text(text) if text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("yes") => Value::Bool(true),
+        Value::Text(text) if text.eq_ignore_ascii_case("false") || text.eq_ignore_ascii_case("no") => Value::Bool(false),
+        _ => Value::Absent,
+    }
+}
+
+fn map_text<'r>(value: Value<'r>, part: impl for<'s> Fn(&'s str) -> Option<&'s str>) -> Value<'r> {
+    match value {
+        Value::Text(Cow::Borrowed(text)) => part(text).map_or(Value::Absent, |part| Value::Text(Cow::Borrowed(part))),
+        Value::Text(Cow::Owned(text)) => part(&text).map_or(Value::Absent, |part| Value::Text(Cow::Owned(part.to_owned()))),
+        _ => Value::Absent,
+    }
+}
+
+/// Whether a text is an IP address; a dotted IPv4 with leading zeros counts, as exports write it.
+fn is_ip(text: &str) -> bool {
+    if text.len() > 45 || !text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'.' || byte == b':') {
+        return false;
+    }
+    let octets = text.split('.').filter(|part| part.len() <= 3 && part.parse::<u8>().is_ok()).count();
+    (octets == 4 && text.split('.').count() == 4) || text.parse::<std::net::Ipv6Addr>().is_ok()
+}

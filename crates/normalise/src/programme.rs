@@ -1,0 +1,286 @@
+//! A mapping compiled for the OCSF paths that somebody wants.
+
+use vigie_model::{Event, EventFacts, EventId, Link, LogType, Principal, Tenant};
+use vigie_record::{PathSet, SlotId, Value, View};
+
+use crate::expression::Expression;
+use crate::files::{Field, Mapping, PrincipalFields};
+use crate::function::{Function, evaluate};
+use crate::operations::Operation;
+
+/// How the value of one wanted path comes about.
+#[derive(Debug)]
+enum Source {
+    Verb,
+    Target,
+    Peer,
+    ClassUid,
+    CategoryUid,
+    ActivityId,
+    TypeUid,
+    /// The first that applies: an expression, for one class or for all.
+    Fields(Vec<(Option<u32>, Expression)>),
+    /// Every value at a path of the record.
+    Every(SlotId),
+    /// No field of the mapping ever gives it.
+    Never,
+}
+
+/// A compiled mapping: record paths in, wanted OCSF paths out.
+#[derive(Debug)]
+pub struct Programme {
+    pub(crate) mapping: Mapping,
+    paths: PathSet,
+    sources: Vec<Source>,
+    time: Expression,
+    id: SlotId,
+    scope: Option<SlotId>,
+    facts: FactSlots,
+}
+
+/// The wanted paths that [`EventFacts`] is made of, interned first.
+#[derive(Debug, Clone)]
+struct FactSlots(Vec<SlotId>);
+
+const FACT_PATHS: [&str; 22] = [
+    "metadata.uid", "verb", "api.operation", "api.service.name", "actor.user.name", "actor.user.uid",
+    "actor.user.type", "actor.session.uid", "actor.user.credential_uid", "actor.invoked_by", "src_endpoint.ip",
+    "src_endpoint.domain", "http_request.user_agent", "target", "cloud.account.uid", "cloud.region",
+    "api.response.error", "api.response.error_message", "resources.uid", "class_uid", "activity_id",
+    "peer",
+];
+
+impl Mapping {
+    /// Compiles the mapping for `wanted` OCSF paths, to which the paths of [`EventFacts`] are added.
+    /// A path that the mapping never gives is listed by [`Programme::never`].
+    pub fn programme(&self, wanted: &mut PathSet) -> Programme {
+        let mut mapping = self.clone();
+        let facts = FactSlots(FACT_PATHS.iter().map(|path| wanted.intern(path)).collect());
+        let mut paths = std::mem::take(&mut mapping.paths);
+        let sources = wanted.iter().map(|path| mapping.source(path, &mut paths)).collect();
+        let time = match mapping.fields.iter().find(|field| field.to == "time") {
+            Some(field) => field.from.clone(),
+            None => Expression::Call(Function::TimeMs, vec![Expression::Path(paths.intern(&mapping.identity.time))]),
+        };
+        let id = paths.intern(&mapping.identity.id);
+        let scope = mapping.identity.scope.as_ref().map(|path| paths.intern(path));
+        Programme { mapping, paths, sources, time, id, scope, facts }
+    }
+
+    fn source(&self, wanted: &str, paths: &mut PathSet) -> Source {
+        match wanted {
+            "verb" => return Source::Verb,
+            "target" => return Source::Target,
+            "peer" => return Source::Peer,
+            "class_uid" => return Source::ClassUid,
+            "category_uid" => return Source::CategoryUid,
+            "activity_id" => return Source::ActivityId,
+            "type_uid" => return Source::TypeUid,
+            _ => {}
+        }
+        let exact: Vec<_> = self.fields.iter().filter(|field| field.plain_path() == wanted).collect();
+        if let [field] = exact.as_slice()
+            && let Expression::Call(Function::Each, arguments) = &field.from
+            && let [Expression::Path(array), Expression::Path(member)] = arguments.as_slice()
+        {
+            let joined = [paths.path(*array), paths.path(*member)].map(Option::unwrap_or_default).join(".");
+            return Source::Every(paths.intern(&joined));
+        }
+        if !exact.is_empty() {
+            // What holds for one class comes before what holds for all.
+            let (some, all): (Vec<&Field>, Vec<&Field>) = exact.into_iter().partition(|field| field.class.is_some());
+            return Source::Fields(some.iter().chain(&all).map(|field| (field.class, field.from.clone())).collect());
+        }
+        if let Some(rest) = wanted.strip_prefix("unmapped.") {
+            return Source::Every(paths.intern(rest));
+        }
+        for field in &self.fields {
+            if let Expression::Call(Function::Object, arguments) = &field.from
+                && let Some(rest) = wanted.strip_prefix(&field.to).and_then(|rest| rest.strip_prefix('.'))
+                && let [Expression::Path(object)] = arguments.as_slice()
+            {
+                let joined = format!("{}.{rest}", paths.path(*object).unwrap_or_default());
+                return Source::Every(paths.intern(&joined));
+            }
+        }
+        Source::Never
+    }
+
+    /// Every verb that this mapping can give.
+    pub fn verbs(&self) -> impl Iterator<Item = &str> {
+        self.operations.verbs()
+    }
+}
+
+impl Programme {
+    /// The record paths that the programme reads: one of the sets of the lane's walk.
+    pub fn paths(&self) -> &PathSet {
+        &self.paths
+    }
+
+    /// The log type whose records it shapes.
+    pub fn log(&self) -> &LogType {
+        &self.mapping.log
+    }
+
+    /// The wanted paths that this mapping never gives, out of the set it was compiled for.
+    pub fn never<'w>(&self, wanted: &'w PathSet) -> Vec<&'w str> {
+        let pairs = wanted.iter().zip(&self.sources);
+        pairs.filter(|(_, source)| matches!(source, Source::Never)).map(|(path, _)| path).collect()
+    }
+
+    /// Shapes one record into `event`. False when the record has no readable time: it belongs in
+    /// quarantine, since nothing orders it.
+    pub fn shape<'r>(&'r self, row: &View<'_, 'r>, event: &mut Event<'r>) -> bool {
+        event.reset(self.sources.len());
+        let Value::Int(occurred) = evaluate(&self.time, row) else {
+            return false;
+        };
+        let operation = self.mapping.operations.of(row);
+        for (number, source) in self.sources.iter().enumerate() {
+            let slot = SlotId(u32::try_from(number).unwrap_or(u32::MAX));
+            match source {
+                Source::Every(path) => row.each_raw(*path, &mut |value| event.put(slot, value)),
+                source => event.put(slot, value(source, operation, row)),
+            }
+        }
+        event.occurred = i64::try_from(occurred).unwrap_or(0);
+        true
+    }
+
+    /// The id of the event that a row is, with the provider's own id.
+    pub fn identify(&self, tenant: &Tenant, row: &View<'_, '_>, occurred: i64, value_hash: u64) -> EventId {
+        let text = |slot: Option<SlotId>| slot.map(|slot| row.get(slot));
+        let (id, scope) = (text(Some(self.id)), text(self.scope));
+        let part = |value: &Option<Value<'_>>| value.as_ref().and_then(|value| value.text().map(|text| text.into_owned().into_bytes()));
+        let (id, scope) = (part(&id), part(&scope).unwrap_or_default());
+        let log = self.mapping.log.0.as_bytes();
+        let name = match id {
+            Some(id) => EventId::name_hash(&[tenant.0.as_bytes(), log, &id, &scope]),
+            None => value_hash,
+        };
+        EventId::new(occurred, name, value_hash)
+    }
+
+    /// What a finding keeps of an event.
+    pub fn facts(&self, id: EventId, event: &Event<'_>) -> EventFacts {
+        let at = |number: usize| self.facts.0.get(number).and_then(|slot| event.values.get(slot.index())).and_then(Option::as_ref);
+        let text = |number: usize| at(number).and_then(|value| value.text().map(std::borrow::Cow::into_owned)).unwrap_or_default();
+        let integer = |number: usize| match at(number) {
+            Some(Value::Int(value)) => u32::try_from(*value).unwrap_or(0),
+            _ => 0,
+        };
+        let mut resources = Vec::new();
+        if let Some(slot) = self.facts.0.get(18) {
+            vigie_record::Fields::each_value(event, *slot, &mut |value| {
+                resources.extend(value.text().map(std::borrow::Cow::into_owned));
+            });
+        }
+        let address = Some(text(10)).filter(|ip| !ip.is_empty()).unwrap_or_else(|| text(11));
+        EventFacts {
+            id: id.0,
+            uid: text(0),
+            occurred: event.occurred,
+            delivered: None,
+            log: self.mapping.log.0.clone(),
+            verb: text(1),
+            operation: text(2),
+            service: text(3),
+            actor: text(4),
+            actor_uid: text(5),
+            actor_type: text(6),
+            session: text(7),
+            credential: text(8),
+            invoked_by: text(9),
+            address,
+            user_agent: text(12),
+            target: text(13),
+            peer: text(21),
+            account: text(14),
+            region: text(15),
+            error: text(16),
+            error_message: text(17),
+            resources,
+            class_uid: integer(19),
+            activity_id: integer(20),
+        }
+    }
+
+    /// A hash of the credential (or, without one, the identity) that acts, and whether it was refused.
+    pub fn actor(&self, event: &Event<'_>) -> (u64, bool) {
+        let text = |number: usize| {
+            let slot = self.facts.0.get(number)?;
+            match event.values.get(slot.index())?.as_ref()? {
+                Value::Text(text) => Some(vigie_record::hash_text(text.as_bytes())),
+                _ => None,
+            }
+        };
+        (text(8).or_else(|| text(5)).unwrap_or(0), text(16).is_some())
+    }
+
+    /// What the record proves about the identity behind a credential, if anything.
+    pub fn link(&self, row: &View<'_, '_>, event: &Event<'_>) -> Option<Link> {
+        let at = |number: usize| self.facts.0.get(number).map(|slot| vigie_record::Fields::value(event, *slot));
+        let operation = at(2)?;
+        let Value::Text(operation) = operation else {
+            return None;
+        };
+        let fields = self.mapping.links.iter().find(|link| link.operations.iter().any(|name| *name == *operation))?;
+        let child = principal(&fields.child, row);
+        if child.credential.is_empty() && child.uid.is_empty() {
+            return None;
+        }
+        let event_uid = at(0).and_then(|value| value.text().map(std::borrow::Cow::into_owned)).unwrap_or_default();
+        Some(Link { occurred: event.occurred, event_uid, kind: fields.kind, child, parent: principal(&self.mapping.principal, row) })
+    }
+
+    /// Who acts in a record.
+    pub fn principal(&self, row: &View<'_, '_>) -> Principal {
+        principal(&self.mapping.principal, row)
+    }
+}
+
+fn principal(fields: &PrincipalFields, row: &View<'_, '_>) -> Principal {
+    let text = |expression: &Expression| evaluate(expression, row).text().map(std::borrow::Cow::into_owned).unwrap_or_default();
+    Principal {
+        credential: text(&fields.credential),
+        uid: text(&fields.uid),
+        name: text(&fields.name),
+        person: fields.person.as_ref().map(text).unwrap_or_default(),
+    }
+}
+
+fn value<'r>(source: &'r Source, operation: &'r Operation, row: &View<'_, 'r>) -> Value<'r> {
+    let integer = |number: u32| Value::Int(i128::from(number));
+    match source {
+        Source::Verb => Value::Text(operation.verb.as_str().into()),
+        Source::Target => named(operation.target, row),
+        Source::Peer => named(operation.peer, row),
+        Source::ClassUid => integer(operation.class_uid),
+        Source::CategoryUid => integer(operation.class_uid / 1000),
+        Source::ActivityId => integer(operation.activity_id),
+        Source::TypeUid => integer(operation.class_uid * 100 + operation.activity_id),
+        Source::Fields(fields) => {
+            let applies = fields.iter().filter(|(class, _)| class.is_none_or(|class| class == operation.class_uid));
+            applies.map(|(_, expression)| evaluate(expression, row)).find(|value| !value.is_none()).unwrap_or(Value::Absent)
+        }
+        Source::Every(_) | Source::Never => Value::Absent,
+    }
+}
+
+/// What an operation's path names: a text, or the first member of a list.
+fn named<'r>(slot: Option<SlotId>, row: &View<'_, 'r>) -> Value<'r> {
+    match slot.map_or(Value::Absent, |slot| row.get(slot)) {
+        Value::Null | Value::Object(_) => Value::Absent,
+        Value::List(bytes) => {
+            let mut first = Value::Absent;
+            vigie_record::each_item(bytes, &mut |item| {
+                if first == Value::Absent && !matches!(item, Value::Object(_) | Value::List(_)) {
+                    first = item;
+                }
+            });
+            first
+        }
+        value => value,
+    }
+}

@@ -1,0 +1,114 @@
+//! Admission: the plain bytes of one file become batches of whole records.
+
+use std::io::Read;
+use std::ops::Range;
+
+use vigie_model::limits::{READ_BYTES, RECORD_BYTES_MAX};
+use vigie_record::{Cut, Cutter, Shape};
+
+/// A buffer and the pieces it was cut into.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    /// The file, by its index in the run's list of names.
+    pub(crate) file: usize,
+    /// Where the buffer starts in the plain bytes of the file.
+    pub(crate) offset: u64,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) cuts: Vec<Cut>,
+}
+
+impl Batch {
+    pub(crate) fn slice(&self, range: &Range<usize>) -> &[u8] {
+        self.bytes.get(range.clone()).unwrap_or_default()
+    }
+}
+
+/// How the reading of one file ended.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    pub(crate) shape: Shape,
+    pub(crate) bytes: u64,
+    /// The first bytes of a file that is no JSON.
+    pub(crate) head: Vec<u8>,
+    /// Why reading stopped early.
+    pub(crate) error: Option<String>,
+}
+
+const HEAD_BYTES: usize = 4096;
+
+/// Reads one file to its end, giving each batch to `emit`, which gives back a buffer to use again.
+pub(crate) fn read_file(
+    file: usize,
+    reader: &mut dyn Read,
+    envelope_keys: &[String],
+    emit: &mut dyn FnMut(Batch) -> Batch,
+) -> Admitted {
+    let mut cutter = Cutter::new(envelope_keys.to_vec(), RECORD_BYTES_MAX);
+    let mut batch = Batch { file, ..Batch::default() };
+    let mut admitted = Admitted { shape: Shape::Unknown, bytes: 0, head: Vec::new(), error: None };
+    let mut filled = 0;
+    loop {
+        let (read, end) = fill(reader, &mut batch.bytes, filled, &mut admitted);
+        filled += read;
+        admitted.bytes += read as u64;
+        batch.bytes.truncate(filled);
+        if admitted.head.is_empty() {
+            admitted.head = batch.bytes.get(..HEAD_BYTES.min(filled)).unwrap_or_default().to_vec();
+        }
+        let used = cutter.cut(&batch.bytes, end, &mut batch.cuts);
+        admitted.shape = cutter.shape();
+        let next_offset = batch.offset + used as u64;
+        let rest = batch.bytes.get(used..).unwrap_or_default().to_vec();
+        let is_foreign = admitted.shape == Shape::Foreign;
+        if !batch.cuts.is_empty() && !is_foreign {
+            batch = emit(batch);
+        }
+        batch.cuts.clear();
+        if end || is_foreign {
+            return admitted;
+        }
+        batch.file = file;
+        batch.offset = next_offset;
+        batch.bytes.clear();
+        batch.bytes.extend_from_slice(&rest);
+        filled = rest.len();
+    }
+}
+
+/// Reads until the buffer has [`READ_BYTES`] more or the file ends; an error ends the file.
+fn fill(reader: &mut dyn Read, bytes: &mut Vec<u8>, from: usize, admitted: &mut Admitted) -> (usize, bool) {
+    bytes.resize(from + READ_BYTES, 0);
+    let mut read = 0;
+    while let Some(space) = bytes.get_mut(from + read..).filter(|space| !space.is_empty()) {
+        match reader.read(space) {
+            Ok(0) => return (read, true),
+            Ok(more) => read += more,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                admitted.error = Some(error.to_string());
+                return (read, true);
+            }
+        }
+    }
+    (read, false)
+}
+
+/// A guess at what a file that is no JSON holds, for people.
+pub(crate) fn guess(head: &[u8]) -> &'static str {
+    let text = std::str::from_utf8(head).or_else(|error| std::str::from_utf8(head.get(..error.valid_up_to()).unwrap_or_default()));
+    match head {
+        [] => "nothing",
+        [b'P', b'A', b'R', b'1', ..] => "Parquet",
+        [b'E', b'l', b'f', b'F', b'i', b'l', b'e', ..] => "a Windows event log (EVTX)",
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => "UTF-16 text",
+        [b'%', b'P', b'D', b'F', ..] => "PDF",
+        [b'<', ..] => "XML or HTML",
+        _ if head.contains(&0) => "binary data",
+        _ => match text {
+            Ok(text) if text.lines().next().is_some_and(|line| line.matches(',').count() >= 3) => "CSV",
+            Ok(text) if text.lines().next().is_some_and(|line| line.matches('=').count() >= 3) => "key=value text",
+            Ok(_) => "plain text",
+            Err(_) => "binary data",
+        },
+    }
+}

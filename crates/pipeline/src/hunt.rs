@@ -1,0 +1,312 @@
+//! A hunt: every object of a source through all cores, then one pass in the order of event time.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use vigie_detect::{Correlator, Firing, Hit, RuleSet};
+use vigie_estate::Chains;
+use vigie_model::limits::SPILL_BYTES;
+use vigie_model::{Evidence, Finding, Link, Millis, Source, Tenant, finding_uid};
+use vigie_record::Shape;
+
+use crate::admit::{Batch, guess, read_file};
+use crate::inflate::each_file;
+use crate::lane::Lanes;
+use crate::outcome::Outcome;
+use crate::spill::Sorter;
+use crate::work::{HitRecord, Shared, Worker};
+
+/// How far a hunt has come; read it from another thread.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Objects begun.
+    pub objects: AtomicU64,
+    /// Bytes read, after decompression.
+    pub bytes: AtomicU64,
+    /// Bytes of the objects that are done, as they are stored.
+    pub stored_bytes: AtomicU64,
+}
+
+/// One run over a source.
+pub struct Hunt<'a> {
+    /// Where records come from.
+    pub source: &'a dyn Source,
+    /// Log types and their rules.
+    pub lanes: &'a Lanes,
+    /// The rules.
+    pub rules: &'a RuleSet,
+    /// Whose data it is.
+    pub tenant: Tenant,
+    /// Only events from this instant on.
+    pub since: Option<Millis>,
+    /// Only events before this instant.
+    pub until: Option<Millis>,
+    /// Worker threads.
+    pub threads: usize,
+    /// Memory for what is sorted, in bytes, over all threads.
+    pub spill_bytes: usize,
+    /// Told while the hunt runs.
+    pub progress: &'a Progress,
+}
+
+/// Batches waiting for a free worker.
+struct Queue {
+    batches: Mutex<Waiting>,
+    changed: Condvar,
+    next_object: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Waiting {
+    ready: VecDeque<(Batch, Arc<str>)>,
+    free: Vec<Batch>,
+    reading: usize,
+}
+
+fn lock(queue: &Queue) -> MutexGuard<'_, Waiting> {
+    queue.batches.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Hunt<'_> {
+    /// Runs the hunt. `report` gets every finding in the order of time, together with the chains
+    /// that say who stands behind whom.
+    ///
+    /// # Errors
+    /// Only what stops the whole run: temporary files that cannot be written. What cannot be read is
+    /// counted and named in the outcome.
+    pub fn run(&self, report: &mut dyn FnMut(&Finding, &Chains)) -> io::Result<Outcome> {
+        let count = u32::try_from(self.rules.facts().len()).unwrap_or(u32::MAX);
+        let shared = Shared {
+            lanes: self.lanes,
+            rules: self.rules,
+            tenant: &self.tenant,
+            since: self.since,
+            until: self.until,
+            feeds: (0..count).map(|rule| self.rules.feeds(rule)).collect(),
+        };
+        let threads = self.threads.max(1);
+        let queue = Queue { batches: Mutex::default(), changed: Condvar::new(), next_object: AtomicUsize::new(0) };
+        let workers: Vec<io::Result<Worker<'_>>> = std::thread::scope(|scope| {
+            let spawn = |_| scope.spawn(|| self.work(&queue, Worker::new(&shared, self.spill_bytes / threads), threads));
+            let handles: Vec<_> = (0..threads).map(spawn).collect();
+            let join = |handle: std::thread::ScopedJoinHandle<'_, _>| {
+                handle.join().unwrap_or_else(|_| Err(io::Error::other("a worker failed; please report this as a bug")))
+            };
+            handles.into_iter().map(join).collect()
+        });
+        let mut outcome = Outcome::default();
+        let (mut ids, mut hits, mut links) = (Vec::new(), Vec::new(), Vec::new());
+        for worker in workers {
+            let worker = worker?;
+            outcome.absorb(worker.outcome);
+            ids.push(worker.ids);
+            hits.push(worker.hits);
+            links.extend(worker.links);
+        }
+        self.conclude(outcome, ids, hits, links, report)
+    }
+
+    /// One thread: batches first, then the next object, until neither is left.
+    fn work<'w>(&self, queue: &Queue, mut worker: Worker<'w>, threads: usize) -> io::Result<Worker<'w>> {
+        loop {
+            let waiting = lock(queue);
+            let mut waiting = waiting;
+            if let Some((batch, name)) = waiting.ready.pop_front() {
+                drop(waiting);
+                worker.batch(&batch, &name)?;
+                lock(queue).free.push(batch);
+                continue;
+            }
+            let object = queue.next_object.load(Ordering::Relaxed);
+            if object < self.source.objects().len() {
+                queue.next_object.store(object + 1, Ordering::Relaxed);
+                waiting.reading += 1;
+                drop(waiting);
+                let done = self.read_object(object, queue, &mut worker, threads);
+                lock(queue).reading -= 1;
+                queue.changed.notify_all();
+                done?;
+                continue;
+            }
+            if waiting.reading == 0 {
+                return Ok(worker);
+            }
+            drop(queue.changed.wait(waiting));
+        }
+    }
+
+    /// Reads one object; batches go to the queue while it has room, else this worker does them.
+    fn read_object(&self, object: usize, queue: &Queue, worker: &mut Worker<'_>, threads: usize) -> io::Result<()> {
+        let Some(info) = self.source.objects().get(object) else {
+            return Ok(());
+        };
+        self.progress.objects.fetch_add(1, Ordering::Relaxed);
+        let stream = match self.source.open(object) {
+            Ok(stream) => stream,
+            Err(error) => {
+                worker.outcome.broken_files.push((info.name.clone(), error));
+                return Ok(());
+            }
+        };
+        let mut failure = Ok(());
+        let opened = each_file(&info.name, stream, &mut |name, reader| {
+            worker.outcome.files += 1;
+            let shared_name: Arc<str> = name.into();
+            let admitted = read_file(object, reader, &self.lanes.envelope_keys, &mut |batch| {
+                self.progress.bytes.fetch_add(batch.bytes.len() as u64, Ordering::Relaxed);
+                match offer(queue, batch, &shared_name, threads) {
+                    Ok(free) => free,
+                    Err(batch) => {
+                        if failure.is_ok() {
+                            failure = worker.batch(&batch, name);
+                        }
+                        batch
+                    }
+                }
+            });
+            worker.outcome.bytes += admitted.bytes;
+            if admitted.shape == Shape::Foreign || (admitted.bytes == 0 && admitted.error.is_none()) {
+                worker.outcome.foreign_files.push((name.to_owned(), guess(&admitted.head).to_owned()));
+            }
+            if let Some(error) = admitted.error {
+                worker.outcome.broken_files.push((name.to_owned(), error));
+            }
+        });
+        if let Err(error) = opened {
+            worker.outcome.broken_files.push((info.name.clone(), error.to_string()));
+        }
+        self.progress.stored_bytes.fetch_add(info.bytes.unwrap_or(0), Ordering::Relaxed);
+        failure
+    }
+
+    /// The pass in the order of time: duplicates, findings, correlations.
+    fn conclude(
+        &self,
+        mut outcome: Outcome,
+        ids: Vec<Sorter>,
+        hits: Vec<Sorter>,
+        links: Vec<Link>,
+        report: &mut dyn FnMut(&Finding, &Chains),
+    ) -> io::Result<Outcome> {
+        outcome.spilled_bytes += count_events(ids, &mut outcome)?;
+        let chains = Chains::new(links);
+        let mut findings = Sorter::new(SPILL_BYTES / 2);
+        let mut error = Ok(());
+        let mut correlator = Correlator::new(self.rules);
+        let mut last: Option<(u128, u32)> = None;
+        let tenant = &self.tenant;
+        let spilled = Sorter::merge(hits, &mut |key, bytes| {
+            let hit: HitRecord = postcard::from_bytes(bytes.get(4..).unwrap_or_default()).map_err(io::Error::other)?;
+            if last.replace((key, hit.rule)) == Some((key, hit.rule)) {
+                return Ok(());
+            }
+            if let Some(filter) = hit.silenced_by {
+                *outcome.silenced.entry(filter).or_default() += 1;
+                return Ok(());
+            }
+            if self.rules.reports(hit.rule) {
+                keep(&mut findings, &mut outcome, &simple(tenant, self.rules, &hit))?;
+            }
+            if self.rules.feeds(hit.rule) {
+                let hit = Hit { rule: hit.rule, event: Arc::new(hit.facts), values: hit.values };
+                correlator.observe(&hit, &mut |firing| note(&mut error, &mut findings, &mut outcome, self, firing));
+            }
+            Ok(())
+        })?;
+        correlator.finish(&mut |firing| note(&mut error, &mut findings, &mut outcome, self, firing));
+        error?;
+        outcome.spilled_bytes += spilled;
+        outcome.spilled_bytes += Sorter::merge(vec![findings], &mut |_, bytes| {
+            let finding: Finding = postcard::from_bytes(bytes.get(32..).unwrap_or_default()).map_err(io::Error::other)?;
+            report(&finding, &chains);
+            Ok(())
+        })?;
+        Ok(outcome)
+    }
+}
+
+fn note(error: &mut io::Result<()>, findings: &mut Sorter, outcome: &mut Outcome, hunt: &Hunt<'_>, firing: Firing) {
+    if hunt.rules.reports(firing.rule) && error.is_ok() {
+        *error = keep(findings, outcome, &correlated(&hunt.tenant, hunt.rules, firing));
+    }
+}
+
+/// Puts a batch into the queue when there is room, for a used one; else gives it back.
+fn offer(queue: &Queue, batch: Batch, name: &Arc<str>, threads: usize) -> Result<Batch, Batch> {
+    let mut waiting = lock(queue);
+    if threads == 1 || waiting.ready.len() >= 2 * threads {
+        return Err(batch);
+    }
+    waiting.ready.push_back((batch, Arc::clone(name)));
+    let free = waiting.free.pop().unwrap_or_default();
+    drop(waiting);
+    queue.changed.notify_one();
+    Ok(free)
+}
+
+/// Counts events, duplicates and what each actor did; every id once.
+fn count_events(ids: Vec<Sorter>, outcome: &mut Outcome) -> io::Result<u64> {
+    let mut last: Option<u128> = None;
+    Sorter::merge(ids, &mut |key, payload| {
+        if last == Some(key) {
+            outcome.duplicates += 1;
+            return Ok(());
+        }
+        outcome.conflicts += u64::from(last.is_some_and(|last| last >> 24 == key >> 24));
+        last = Some(key);
+        outcome.events += 1;
+        let (head, actor) = payload.split_at(payload.len().min(1));
+        let actor = actor.try_into().map_or(0, u64::from_le_bytes);
+        if actor != 0 {
+            outcome.act(actor, Millis::try_from(key >> 80).unwrap_or(0), head == [1]);
+        }
+        Ok(())
+    })
+}
+
+/// Files a finding under its first time and its uid.
+fn keep(findings: &mut Sorter, outcome: &mut Outcome, finding: &Finding) -> io::Result<()> {
+    *outcome.by_rule.entry(finding.rule).or_default() += 1;
+    let mut bytes = finding.uid.clone().into_bytes();
+    bytes.resize(32, b' ');
+    bytes.extend(postcard::to_stdvec(finding).map_err(io::Error::other)?);
+    findings.push(u128::try_from(finding.first.max(0)).unwrap_or(0), &bytes)
+}
+
+fn simple(tenant: &Tenant, rules: &RuleSet, hit: &HitRecord) -> Finding {
+    let rule_id = rules.facts().get(hit.rule as usize).map(|facts| facts.id.as_str()).unwrap_or_default();
+    Finding {
+        uid: finding_uid(tenant, rule_id, &[&hit.facts.id.to_be_bytes()]),
+        rule: hit.rule,
+        first: hit.facts.occurred,
+        last: hit.facts.occurred,
+        related: vec![hit.facts.uid.clone()],
+        events: 1,
+        evidence: hit.evidence.clone(),
+        group: Vec::new(),
+        event: hit.facts.clone(),
+    }
+}
+
+fn correlated(tenant: &Tenant, rules: &RuleSet, firing: Firing) -> Finding {
+    let rule_id = rules.facts().get(firing.rule as usize).map(|facts| facts.id.as_str()).unwrap_or_default();
+    let earliest = firing.events.first().map_or(firing.fired_at.id, |event| event.id).to_be_bytes();
+    // Group keys compare without case: so does the finding's identity.
+    let folded: Vec<String> = firing.group.iter().map(|(_, value)| value.to_lowercase()).collect();
+    let mut about: Vec<&[u8]> = folded.iter().map(String::as_bytes).collect();
+    about.push(&earliest);
+    let time = |event: Option<&Arc<vigie_model::EventFacts>>| event.map_or(firing.fired_at.occurred, |event| event.occurred);
+    Finding {
+        uid: finding_uid(tenant, rule_id, &about),
+        rule: firing.rule,
+        first: time(firing.events.first()),
+        last: time(firing.events.last()),
+        related: firing.events.iter().map(|event| event.uid.clone()).collect(),
+        events: firing.count,
+        evidence: Vec::new(),
+        group: firing.group.into_iter().map(|(field, value)| Evidence { field, value }).collect(),
+        event: (*firing.fired_at).clone(),
+    }
+}

@@ -1,0 +1,152 @@
+//! Lanes: for each log type its walk, its mapping and its rules. The only place that sees both sides.
+
+use std::collections::BTreeMap;
+
+use vigie_detect::{LogQuery, Partition, RuleSet};
+use vigie_model::LogType;
+use vigie_normalise::{Mapping, Programme};
+use vigie_record::{PathSet, Row, SlotId, Value, Walk};
+
+/// Where a record of a log without a mapping may name its time and its id, most telling first.
+#[derive(Debug, Clone, Default)]
+pub struct GenericPaths {
+    /// Paths of times.
+    pub time: Vec<String>,
+    /// Paths of ids.
+    pub id: Vec<String>,
+}
+
+/// One log type, ready to read.
+#[derive(Debug)]
+pub struct Lane {
+    /// The log type.
+    pub log: LogType,
+    /// Its name for people.
+    pub title: String,
+    pub(crate) programme: Option<Programme>,
+    pub(crate) partition: Partition,
+    pub(crate) walk: Walk,
+    recognise: Vec<Vec<SlotId>>,
+    pub(crate) wrappers: Vec<(SlotId, bool)>,
+    time: Vec<SlotId>,
+    id: Vec<SlotId>,
+}
+
+/// Sets of a lane's walk, in the order of [`Walk::compile`].
+pub(crate) const PROGRAMME: usize = 0;
+pub(crate) const RULES: usize = 1;
+pub(crate) const OWN: usize = 2;
+
+impl Lane {
+    /// The lane of a mapped log.
+    pub fn mapped(mapping: &Mapping, rules: &RuleSet) -> Lane {
+        let query = LogQuery {
+            product: mapping.logsource.product.clone(),
+            service: mapping.logsource.service.clone(),
+            category: mapping.logsource.category.clone(),
+            has_events: true,
+        };
+        let partition = rules.partition(&query, &mapping.taxonomy);
+        let mut wanted = partition.ocsf_paths().clone();
+        let programme = mapping.programme(&mut wanted);
+        let mut own = PathSet::new();
+        let groups = mapping.recognise.iter().map(|group| group.iter().map(|path| own.intern(path)).collect()).collect();
+        let wrappers = mapping.wrappers.iter().map(|wrapper| (own.intern(&wrapper.path), wrapper.is_text)).collect();
+        let walk = Walk::compile(&[programme.paths(), partition.native_paths(), &own]);
+        Lane {
+            log: mapping.log.clone(),
+            title: mapping.title.clone(),
+            programme: Some(programme),
+            partition,
+            walk,
+            recognise: groups,
+            wrappers,
+            time: Vec::new(),
+            id: Vec::new(),
+        }
+    }
+
+    /// The lane of a log without a mapping: rules read its records as they are.
+    pub fn native(log: &LogType, rules: &RuleSet, generic: &GenericPaths) -> Lane {
+        let query = LogQuery {
+            product: Some(log.product().to_owned()),
+            service: Some(log.service().to_owned()),
+            category: Some(log.service().to_owned()),
+            has_events: false,
+        };
+        let partition = rules.partition(&query, &BTreeMap::new());
+        let mut own = PathSet::new();
+        let time = generic.time.iter().map(|path| own.intern(path)).collect();
+        let id = generic.id.iter().map(|path| own.intern(path)).collect();
+        let walk = Walk::compile(&[&PathSet::new(), partition.native_paths(), &own]);
+        Lane {
+            log: log.clone(),
+            title: log.0.clone(),
+            programme: None,
+            partition,
+            walk,
+            recognise: vec![Vec::new()],
+            wrappers: Vec::new(),
+            time,
+            id,
+        }
+    }
+
+    /// How many rules apply to the lane.
+    pub fn rules(&self) -> usize {
+        self.partition.len()
+    }
+
+    /// Rules of the lane that read an OCSF path which its mapping never gives: rule and path.
+    pub fn blind_rules(&self) -> Vec<(u32, String)> {
+        let Some(programme) = &self.programme else {
+            return Vec::new();
+        };
+        let never = programme.never(self.partition.ocsf_paths());
+        let reads = self.partition.ocsf_reads();
+        reads.iter().filter_map(|(rule, paths)| paths.iter().find(|path| never.contains(path)).map(|path| (*rule, (*path).to_owned()))).collect()
+    }
+
+    /// Whether a row read by this lane's walk is a record of its log.
+    pub(crate) fn recognises(&self, row: &Row<'_>) -> bool {
+        let own = self.walk.view(row, OWN);
+        self.recognise.iter().any(|group| group.iter().all(|slot| own.get(*slot) != Value::Absent))
+    }
+
+    /// The time of a record without a mapping, 0 when none is found.
+    pub(crate) fn generic_time(&self, row: &Row<'_>) -> i64 {
+        let own = self.walk.view(row, OWN);
+        let time = |slot: &SlotId| match own.get(*slot) {
+            Value::Text(text) => vigie_model::parse_rfc3339(&text),
+            Value::Int(number) => i64::try_from(number).ok().map(to_millis),
+            _ => None,
+        };
+        self.time.iter().find_map(time).unwrap_or(0)
+    }
+
+    /// The id of a record without a mapping, as the record writes it.
+    pub(crate) fn generic_id(&self, row: &Row<'_>) -> Option<String> {
+        let own = self.walk.view(row, OWN);
+        self.id.iter().find_map(|slot| own.get(*slot).text().map(std::borrow::Cow::into_owned))
+    }
+}
+
+/// Seconds, milliseconds or microseconds since 1970, told apart by their size.
+fn to_millis(number: i64) -> i64 {
+    match number.unsigned_abs() {
+        0..100_000_000_000 => number.saturating_mul(1000),
+        100_000_000_000..100_000_000_000_000 => number,
+        _ => number / 1000,
+    }
+}
+
+/// The lanes of a run.
+#[derive(Debug)]
+pub struct Lanes {
+    /// Tried in this order.
+    pub lanes: Vec<Lane>,
+    /// The lane that every record belongs to, whatever it looks like.
+    pub forced: Option<usize>,
+    /// Keys of envelopes of all logs.
+    pub envelope_keys: Vec<String>,
+}

@@ -1,0 +1,17 @@
+//! Moves batches: objects in, records cut, shaped and matched on all cores, findings out in the order
+//! of event time.
+//!
+//! Secret of this crate: bounds, parallelism and order. It never knows which lake, store, vendor or
+//! desk stands behind a port.
+
+mod admit;
+mod hunt;
+mod inflate;
+mod lane;
+mod outcome;
+mod spill;
+mod work;
+
+pub use hunt::{Hunt, Progress};
+pub use lane::{GenericPaths, Lane, Lanes};
+pub use outcome::{Activity, Outcome, Reject, RejectReason};

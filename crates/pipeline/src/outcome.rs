@@ -1,0 +1,174 @@
+//! What a hunt saw: counts that prove nothing was dropped in silence.
+
+use std::collections::BTreeMap;
+
+use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
+use vigie_model::Millis;
+
+/// Why a record was not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RejectReason {
+    /// Not a JSON object, or cut short.
+    Malformed,
+    /// Longer than the limit for one record.
+    Oversize,
+    /// No log type has such records.
+    Unrecognised,
+    /// Without a readable time.
+    Timeless,
+}
+
+/// One record that was not read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Reject {
+    /// The file.
+    pub file: String,
+    /// Offset in its plain bytes.
+    pub offset: u64,
+    /// Why.
+    pub reason: RejectReason,
+    /// The reason as a sentence's end: "the record ...".
+    pub detail: String,
+}
+
+/// What one credential or identity did in all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Activity {
+    /// Events.
+    pub events: u64,
+    /// Events that were refused or failed.
+    pub refused: u64,
+    /// First event.
+    pub first: Millis,
+    /// Last event.
+    pub last: Millis,
+}
+
+/// What a hunt saw.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Files read.
+    pub files: u64,
+    /// Bytes read, after decompression.
+    pub bytes: u64,
+    /// Records cut, read or not.
+    pub records: u64,
+    /// Different events among them.
+    pub events: u64,
+    /// Records that repeat an event.
+    pub duplicates: u64,
+    /// Events that share a provider's id with another event of other content.
+    pub conflicts: u64,
+    /// Records with an object that names a key twice.
+    pub duplicate_keys: u64,
+    /// Records outside of the wanted time.
+    pub out_of_time: u64,
+    /// Events by log type.
+    pub by_log: BTreeMap<String, u64>,
+    /// First and last instant of an event.
+    pub span: Option<(Millis, Millis)>,
+    /// Records that were not read, by reason.
+    pub rejects: BTreeMap<RejectReason, u64>,
+    /// The first of them, in the order of files.
+    pub reject_samples: Vec<Reject>,
+    /// Files that could not be read to their end: name and why.
+    pub broken_files: Vec<(String, String)>,
+    /// Files that hold no records: name and a guess at what they are.
+    pub foreign_files: Vec<(String, String)>,
+    /// Findings by rule.
+    pub by_rule: BTreeMap<u32, u64>,
+    /// Matches silenced, by filter.
+    pub silenced: BTreeMap<u32, u64>,
+    activity: HashMap<u64, Activity>,
+    /// Bytes written to temporary files.
+    pub spilled_bytes: u64,
+}
+
+/// Rejects kept as samples.
+pub(crate) const REJECT_SAMPLES_MAX: usize = 100;
+/// Files named one by one; more are counted.
+pub(crate) const NAMED_FILES_MAX: usize = 1000;
+/// Credentials whose activity is counted.
+pub(crate) const ACTIVITY_MAX: usize = 500_000;
+
+impl Outcome {
+    /// Findings in all.
+    pub fn findings(&self) -> u64 {
+        self.by_rule.values().sum()
+    }
+
+    /// Records that were not read, whatever the reason.
+    pub fn rejected(&self) -> u64 {
+        self.rejects.values().sum()
+    }
+
+    /// Whether part of what was named could not be read.
+    pub fn is_partial(&self) -> bool {
+        self.rejected() > 0 || !self.broken_files.is_empty()
+    }
+
+    pub(crate) fn reject(&mut self, reject: Reject) {
+        *self.rejects.entry(reject.reason).or_default() += 1;
+        self.reject_samples.push(reject);
+        if self.reject_samples.len() > 2 * REJECT_SAMPLES_MAX {
+            self.trim();
+        }
+    }
+
+    fn trim(&mut self) {
+        self.reject_samples.sort();
+        self.reject_samples.truncate(REJECT_SAMPLES_MAX);
+        self.broken_files.sort();
+        self.foreign_files.sort();
+        self.broken_files.truncate(NAMED_FILES_MAX);
+        self.foreign_files.truncate(NAMED_FILES_MAX);
+    }
+
+    pub(crate) fn note(&mut self, at: Millis) {
+        let (first, last) = self.span.get_or_insert((at, at));
+        *first = (*first).min(at);
+        *last = (*last).max(at);
+    }
+
+    /// Adds what another worker saw.
+    pub(crate) fn absorb(&mut self, other: Outcome) {
+        self.files += other.files;
+        self.bytes += other.bytes;
+        self.records += other.records;
+        self.duplicate_keys += other.duplicate_keys;
+        self.out_of_time += other.out_of_time;
+        for (log, count) in other.by_log {
+            *self.by_log.entry(log).or_default() += count;
+        }
+        if let Some((first, last)) = other.span {
+            self.note(first);
+            self.note(last);
+        }
+        for (reason, count) in other.rejects {
+            *self.rejects.entry(reason).or_default() += count;
+        }
+        self.reject_samples.extend(other.reject_samples);
+        self.broken_files.extend(other.broken_files);
+        self.foreign_files.extend(other.foreign_files);
+        self.trim();
+    }
+
+    /// What a credential (or, without one, an identity) did in all.
+    pub fn activity(&self, name: &str) -> Option<Activity> {
+        self.activity.get(&vigie_record::hash_text(name.as_bytes())).copied()
+    }
+
+    /// Counts one event of an actor; beyond [`ACTIVITY_MAX`] actors, new ones are not counted.
+    pub(crate) fn act(&mut self, actor: u64, at: Millis, is_refused: bool) {
+        if self.activity.len() >= ACTIVITY_MAX && !self.activity.contains_key(&actor) {
+            return;
+        }
+        let seen = self.activity.entry(actor).or_insert(Activity { events: 0, refused: 0, first: at, last: at });
+        seen.events += 1;
+        seen.refused += u64::from(is_refused);
+        seen.first = seen.first.min(at);
+        seen.last = seen.last.max(at);
+    }
+}

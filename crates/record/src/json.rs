@@ -1,0 +1,206 @@
+//! Small JSON helpers for slices that a walk has already bounded.
+
+use std::borrow::Cow;
+
+use crate::row::Cell;
+use crate::value::Value;
+
+/// Unescapes the inside of a JSON string (RFC 8259, section 7); lone surrogates become U+FFFD.
+pub fn unescape(inner: &str) -> Cow<'_, str> {
+    let Some(first) = memchr::memchr(b'\\', inner.as_bytes()) else {
+        return Cow::Borrowed(inner);
+    };
+    let (head, tail) = inner.split_at(first);
+    let mut out = String::with_capacity(inner.len());
+    out.push_str(head);
+    let mut chars = tail.chars();
+    while let Some(next) = chars.next() {
+        if next != '\\' {
+            out.push(next);
+            continue;
+        }
+        match chars.next() {
+            Some('n') => out.push('\n'),
+            Some('t') => out.push('\t'),
+            Some('r') => out.push('\r'),
+            Some('b') => out.push('\u{8}'),
+            Some('f') => out.push('\u{c}'),
+            Some('u') => out.push(unicode_escape(&mut chars)),
+            Some(other) => out.push(other),
+            None => {}
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Reads the four hex digits after `\u`, and the second half of a surrogate pair.
+fn unicode_escape(chars: &mut std::str::Chars<'_>) -> char {
+    let Some(unit) = four_hex(chars) else {
+        return char::REPLACEMENT_CHARACTER;
+    };
+    if !(0xD800..0xDC00).contains(&unit) {
+        return char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER);
+    }
+    let mut ahead = chars.clone();
+    if ahead.next() != Some('\\') || ahead.next() != Some('u') {
+        return char::REPLACEMENT_CHARACTER;
+    }
+    match four_hex(&mut ahead) {
+        Some(low) if (0xDC00..0xE000).contains(&low) => {
+            *chars = ahead;
+            let code = 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00);
+            char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
+        }
+        _ => char::REPLACEMENT_CHARACTER,
+    }
+}
+
+fn four_hex(chars: &mut std::str::Chars<'_>) -> Option<u32> {
+    let mut code = 0;
+    for _ in 0..4 {
+        code = code * 16 + chars.next()?.to_digit(16)?;
+    }
+    Some(code)
+}
+
+/// JSON text without the white space between its tokens.
+pub fn compact(bytes: &[u8]) -> Cow<'_, str> {
+    if !bytes.iter().any(u8::is_ascii_whitespace) {
+        return String::from_utf8_lossy(bytes);
+    }
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut in_string = false;
+    let mut escaped = false;
+    for &byte in bytes {
+        if in_string {
+            out.push(byte);
+            if escaped {
+                escaped = false;
+            } else if byte == b'\\' {
+                escaped = true;
+            } else if byte == b'"' {
+                in_string = false;
+            }
+        } else if !byte.is_ascii_whitespace() {
+            in_string = byte == b'"';
+            out.push(byte);
+        }
+    }
+    Cow::Owned(String::from_utf8_lossy(&out).into_owned())
+}
+
+/// The end of the JSON value that starts at `start`: the index after its last byte.
+pub(crate) fn value_end(bytes: &[u8], start: usize) -> usize {
+    match bytes.get(start) {
+        Some(b'"') => string_end(bytes, start),
+        Some(b'{' | b'[') => container_end(bytes, start),
+        _ => {
+            let rest = bytes.get(start..).unwrap_or_default();
+            let stop = |byte: &u8| matches!(byte, b',' | b'}' | b']') || byte.is_ascii_whitespace();
+            start + rest.iter().position(stop).unwrap_or(rest.len())
+        }
+    }
+}
+
+fn string_end(bytes: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
+        at += found;
+        if bytes.get(at) == Some(&b'"') {
+            return at + 1;
+        }
+        at += 2;
+    }
+    bytes.len()
+}
+
+fn container_end(bytes: &[u8], start: usize) -> usize {
+    let mut depth = 0usize;
+    let mut at = start;
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'"' => {
+                at = string_end(bytes, at);
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    return at + 1;
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    bytes.len()
+}
+
+pub(crate) fn skip_space(bytes: &[u8], mut at: usize) -> usize {
+    while bytes.get(at).is_some_and(u8::is_ascii_whitespace) {
+        at += 1;
+    }
+    at
+}
+
+/// Calls `visit` with the raw text of each member of a JSON array (given with its brackets).
+pub fn each_item<'r>(list: &'r [u8], visit: &mut dyn FnMut(Value<'r>)) {
+    let mut at = skip_space(list, 1);
+    while let Some(&byte) = list.get(at) {
+        if byte == b']' {
+            return;
+        }
+        let end = value_end(list, at);
+        if let Some(raw) = list.get(at..end) {
+            visit(Cell::of(raw).value());
+        }
+        at = skip_space(list, end);
+        if list.get(at) == Some(&b',') {
+            at = skip_space(list, at + 1);
+        } else {
+            return;
+        }
+    }
+}
+
+/// Calls `visit` with key and value of each member of a JSON object (given with its braces).
+pub fn each_member<'r>(object: &'r [u8], visit: &mut dyn FnMut(Cow<'r, str>, Value<'r>)) {
+    let mut at = skip_space(object, 1);
+    while object.get(at) == Some(&b'"') {
+        let key_end = value_end(object, at);
+        let key = object.get(at + 1..key_end.saturating_sub(1)).and_then(|key| std::str::from_utf8(key).ok());
+        at = skip_space(object, key_end);
+        if object.get(at) != Some(&b':') {
+            return;
+        }
+        at = skip_space(object, at + 1);
+        let end = value_end(object, at);
+        if let (Some(key), Some(raw)) = (key, object.get(at..end)) {
+            visit(unescape(key), Cell::of(raw).value());
+        }
+        at = skip_space(object, end);
+        if object.get(at) != Some(&b',') {
+            return;
+        }
+        at = skip_space(object, at + 1);
+    }
+}
+
+/// Calls `visit` with every scalar of a JSON text, at any depth up to [`crate::depth_max`].
+/// `visit` returns whether to go on.
+pub fn each_leaf<'r>(bytes: &'r [u8], visit: &mut dyn FnMut(Value<'r>) -> bool) {
+    let mut going = true;
+    leaves(Cell::of(bytes).value(), 0, &mut going, visit);
+}
+
+fn leaves<'r>(value: Value<'r>, depth: usize, going: &mut bool, visit: &mut dyn FnMut(Value<'r>) -> bool) {
+    if !*going || depth > crate::depth_max() {
+        return;
+    }
+    match value {
+        Value::Object(bytes) => each_member(bytes, &mut |_, member| leaves(member, depth + 1, going, visit)),
+        Value::List(bytes) => each_item(bytes, &mut |item| leaves(item, depth + 1, going, visit)),
+        scalar => *going = visit(scalar),
+    }
+}

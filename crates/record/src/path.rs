@@ -1,0 +1,68 @@
+//! Field paths, interned once and named by a small number afterwards.
+
+use hashbrown::HashMap;
+
+/// The number of one path inside its [`PathSet`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SlotId(pub u32);
+
+impl SlotId {
+    /// The slot as an index.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// An ordered set of dotted field paths, such as `userIdentity.arn`.
+///
+/// A path names keys of nested objects and goes through arrays: `a.b` finds `b` in every member of
+/// an array `a`. A record whose top-level key is literally `a.b` matches too, so flattened exports
+/// and nested records read the same.
+#[derive(Debug, Clone, Default)]
+pub struct PathSet {
+    paths: Vec<String>,
+    slots: HashMap<String, SlotId>,
+}
+
+impl PathSet {
+    /// An empty set.
+    pub fn new() -> PathSet {
+        PathSet::default()
+    }
+
+    /// Adds a path, or finds the slot it already has.
+    pub fn intern(&mut self, path: &str) -> SlotId {
+        if let Some(&slot) = self.slots.get(path) {
+            return slot;
+        }
+        let slot = SlotId(u32::try_from(self.paths.len()).unwrap_or(u32::MAX));
+        self.paths.push(path.to_owned());
+        self.slots.insert(path.to_owned(), slot);
+        slot
+    }
+
+    /// The slot of a path, if it is in the set.
+    pub fn slot(&self, path: &str) -> Option<SlotId> {
+        self.slots.get(path).copied()
+    }
+
+    /// The path of a slot.
+    pub fn path(&self, slot: SlotId) -> Option<&str> {
+        self.paths.get(slot.index()).map(String::as_str)
+    }
+
+    /// All paths in slot order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.paths.iter().map(String::as_str)
+    }
+
+    /// How many paths there are.
+    pub fn len(&self) -> usize {
+        self.paths.len()
+    }
+
+    /// Whether there is no path.
+    pub fn is_empty(&self) -> bool {
+        self.paths.is_empty()
+    }
+}

@@ -1,0 +1,223 @@
+//! The values one walk found in one record, by slot.
+
+use std::borrow::Cow;
+
+use crate::json::{each_item, unescape};
+use crate::value::{Fields, Value};
+use crate::SlotId;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Kind {
+    #[default]
+    Absent,
+    Null,
+    Bool,
+    Number,
+    Text,
+    Escaped,
+    List,
+    Object,
+}
+
+/// One value as the record wrote it: its kind and its bytes (a string without its quotes).
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Cell<'r> {
+    kind: Kind,
+    bytes: &'r [u8],
+}
+
+impl<'r> Cell<'r> {
+    /// Reads the kind of a value from its JSON text.
+    pub(crate) fn of(raw: &'r [u8]) -> Cell<'r> {
+        let kind = match raw.first() {
+            Some(b'"') => return Cell::text(raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default()),
+            Some(b'{') => Kind::Object,
+            Some(b'[') => Kind::List,
+            Some(b't' | b'f') => Kind::Bool,
+            Some(b'n') => Kind::Null,
+            _ => Kind::Number,
+        };
+        Cell { kind, bytes: raw }
+    }
+
+    /// A string, from the bytes between its quotes.
+    pub(crate) fn text(inner: &'r [u8]) -> Cell<'r> {
+        let kind = if memchr::memchr(b'\\', inner).is_some() { Kind::Escaped } else { Kind::Text };
+        Cell { kind, bytes: inner }
+    }
+
+    pub(crate) fn is_absent(&self) -> bool {
+        self.kind == Kind::Absent
+    }
+
+    pub(crate) fn value(&self) -> Value<'r> {
+        let text = || std::str::from_utf8(self.bytes).unwrap_or("\u{fffd}");
+        match self.kind {
+            Kind::Absent => Value::Absent,
+            Kind::Null => Value::Null,
+            Kind::Bool => Value::Bool(self.bytes.first() == Some(&b't')),
+            Kind::Number => match text().parse::<i128>() {
+                Ok(number) => Value::Int(number),
+                Err(_) => Value::Number(text()),
+            },
+            Kind::Text => Value::Text(Cow::Borrowed(text())),
+            Kind::Escaped => Value::Text(unescape(text())),
+            Kind::List => Value::List(self.bytes),
+            Kind::Object => Value::Object(self.bytes),
+        }
+    }
+}
+
+/// What a walk found in one record. Reuse one row for many records of one buffer.
+#[derive(Debug, Default)]
+pub struct Row<'r> {
+    pub(crate) cells: Vec<Cell<'r>>,
+    /// Second and later values of slots that have several, in record order.
+    pub(crate) more: Vec<(SlotId, Cell<'r>)>,
+    pub(crate) touched: Vec<SlotId>,
+    pub(crate) record: &'r [u8],
+    pub(crate) duplicate_key: bool,
+    /// Scratch of the walk: the structural index, and when each edge was last taken.
+    pub(crate) tokens: Vec<u32>,
+    pub(crate) seen: Vec<u32>,
+    pub(crate) visit: u32,
+}
+
+impl<'r> Row<'r> {
+    /// An empty row.
+    pub fn new() -> Row<'r> {
+        Row::default()
+    }
+
+    /// The record this row was read from.
+    pub fn record(&self) -> &'r [u8] {
+        self.record
+    }
+
+    /// Whether an object on a wanted path named one key twice: a way to show different values to
+    /// different readers. All of the values are kept.
+    pub fn has_duplicate_key(&self) -> bool {
+        self.duplicate_key
+    }
+
+    /// A hash of what the record says: equal whatever the order of keys and the white space.
+    pub fn canonical_hash(&self) -> u64 {
+        crate::hash::canonical(self.record, &self.tokens)
+    }
+
+    pub(crate) fn reset(&mut self, slots: usize, record: &'r [u8]) {
+        if self.cells.len() < slots {
+            self.cells.resize(slots, Cell::default());
+        }
+        for slot in self.touched.drain(..) {
+            if let Some(cell) = self.cells.get_mut(slot.index()) {
+                *cell = Cell::default();
+            }
+        }
+        self.more.clear();
+        self.record = record;
+        self.duplicate_key = false;
+    }
+
+    pub(crate) fn put(&mut self, slot: SlotId, found: Cell<'r>) {
+        match self.cells.get_mut(slot.index()) {
+            Some(cell) if cell.is_absent() => {
+                *cell = found;
+                self.touched.push(slot);
+            }
+            _ => self.more.push((slot, found)),
+        }
+    }
+
+    /// The text between the quotes of an unescaped string, or the raw text of any other scalar:
+    /// a cheap key for caches. None for absent values and for slots with several values.
+    pub fn plain(&self, slot: SlotId) -> Option<&'r [u8]> {
+        let cell = self.cells.get(slot.index())?;
+        let single = self.more.is_empty() || self.more.iter().all(|(other, _)| *other != slot);
+        (cell.kind == Kind::Text && single).then_some(cell.bytes)
+    }
+
+    /// The first value at a slot, borrowed from the record rather than from the row.
+    pub fn get(&self, slot: SlotId) -> Value<'r> {
+        self.cells.get(slot.index()).map_or(Value::Absent, Cell::value)
+    }
+
+    /// Calls `visit` with every value of a slot as the record wrote it; arrays stay whole.
+    pub fn each_raw(&self, slot: SlotId, visit: &mut dyn FnMut(Value<'r>)) {
+        let Some(cell) = self.cells.get(slot.index()).filter(|cell| !cell.is_absent()) else {
+            return;
+        };
+        visit(cell.value());
+        for (_, cell) in self.more.iter().filter(|(other, _)| *other == slot) {
+            visit(cell.value());
+        }
+    }
+}
+
+fn open_lists<'r>(value: Value<'r>, visit: &mut dyn FnMut(Value<'_>)) {
+    match value {
+        Value::List(bytes) => each_item(bytes, &mut |item| open_lists(item, visit)),
+        other => visit(other),
+    }
+}
+
+impl Fields for Row<'_> {
+    fn value(&self, slot: SlotId) -> Value<'_> {
+        self.get(slot)
+    }
+
+    fn each_value(&self, slot: SlotId, visit: &mut dyn FnMut(Value<'_>)) {
+        self.each_raw(slot, &mut |value| open_lists(value, visit));
+    }
+
+    fn whole(&self) -> Option<&[u8]> {
+        Some(self.record)
+    }
+}
+
+/// A row seen through the slot numbers of one of the walk's path sets.
+#[derive(Clone, Copy)]
+pub struct View<'a, 'r> {
+    pub(crate) row: &'a Row<'r>,
+    pub(crate) slots: &'a [SlotId],
+}
+
+impl<'r> View<'_, 'r> {
+    fn slot(&self, slot: SlotId) -> SlotId {
+        self.slots.get(slot.index()).copied().unwrap_or(SlotId(u32::MAX))
+    }
+
+    /// The first value at a slot, borrowed from the record.
+    pub fn get(&self, slot: SlotId) -> Value<'r> {
+        self.row.get(self.slot(slot))
+    }
+
+    /// See [`Row::plain`].
+    pub fn plain(&self, slot: SlotId) -> Option<&'r [u8]> {
+        self.row.plain(self.slot(slot))
+    }
+
+    /// See [`Row::each_raw`].
+    pub fn each_raw(&self, slot: SlotId, visit: &mut dyn FnMut(Value<'r>)) {
+        self.row.each_raw(self.slot(slot), visit);
+    }
+
+    /// The record under the view.
+    pub fn record(&self) -> &'r [u8] {
+        self.row.record
+    }
+}
+
+impl Fields for View<'_, '_> {
+    fn value(&self, slot: SlotId) -> Value<'_> {
+        self.row.get(self.slot(slot))
+    }
+
+    fn each_value(&self, slot: SlotId, visit: &mut dyn FnMut(Value<'_>)) {
+        self.row.each_value(self.slot(slot), visit);
+    }
+
+    fn whole(&self) -> Option<&[u8]> {
+        Some(self.row.record)
+    }
+}

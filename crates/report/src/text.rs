@@ -1,0 +1,371 @@
+//! The story for a terminal: at most 60 lines of 100 columns, plain characters only.
+
+use std::fmt::Write as _;
+
+use vigie_model::{Principal, RuleFacts, Severity};
+
+use crate::escape::printable;
+use crate::story::{Blind, Line, Story, Thread, name_of, principal_of, short};
+use crate::words::{Language, Words, Zone};
+
+/// Widest line, in characters.
+const COLUMNS_MAX: usize = 100;
+/// Longest story, in lines.
+const LINES_MAX: usize = 60;
+/// Steps shown of one thread.
+const STEPS_MAX: usize = 12;
+/// Threads told in full.
+const THREADS_TOLD_MAX: usize = 2;
+/// Other threads that get one line.
+const THREADS_NAMED_MAX: usize = 6;
+
+/// What an actor did in all, as the caller counted it: events, refused, first and last instant.
+pub type ActivityOf<'a> = dyn Fn(&str) -> Option<(u64, u64, i64, i64)> + 'a;
+
+/// Writes the story; every line ends with a line feed.
+pub fn text(story: &Story, words: &dyn Words, zone: &Zone, activity: &ActivityOf<'_>) -> String {
+    let mut page = Page { lines: Vec::new() };
+    head(&mut page, story, words, zone);
+    let told = story.threads.iter().filter(|thread| thread.severity >= Severity::Medium).take(THREADS_TOLD_MAX).count();
+    for thread in story.threads.iter().take(told) {
+        page.blank();
+        tell(&mut page, thread, &story.rules, words, zone, activity);
+    }
+    others(&mut page, story, told, words, zone);
+    unseen(&mut page, story, words, zone);
+    counts(&mut page, story, words);
+    unread(&mut page, story, words);
+    next(&mut page, story, words);
+    page.finish()
+}
+
+struct Page {
+    lines: Vec<String>,
+}
+
+impl Page {
+    fn line(&mut self, text: &str) {
+        self.lines.push(clip(&printable(text), COLUMNS_MAX));
+    }
+
+    fn blank(&mut self) {
+        self.lines.push(String::new());
+    }
+
+    fn title(&mut self, text: &str) {
+        self.blank();
+        self.line(text);
+    }
+
+    fn finish(mut self) -> String {
+        self.lines.truncate(LINES_MAX);
+        let mut out = String::new();
+        for line in self.lines {
+            let _ = writeln!(out, "{}", line.trim_end());
+        }
+        out
+    }
+}
+
+/// Cuts a text to a width, saying so.
+fn clip(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let mut out: String = text.chars().take(width.saturating_sub(1)).collect();
+    out.push('\u{2026}');
+    out
+}
+
+/// An id cut in the middle: the end is what differs.
+pub(crate) fn middle(id: &str) -> String {
+    let length = id.chars().count();
+    if length <= 14 || id.contains(['/', ' ', '@', '.']) {
+        return id.to_owned();
+    }
+    let head: String = id.chars().take(4).collect();
+    let tail: String = id.chars().skip(length - 4).collect();
+    format!("{head}\u{2026}{tail}")
+}
+
+fn title_of<'r>(rule: &'r RuleFacts, words: &dyn Words) -> &'r str {
+    if words.language() == Language::French { &rule.title_fr } else { &rule.title }
+}
+
+fn number(count: u64, words: &dyn Words) -> String {
+    let digits = count.to_string();
+    let separator = if words.language() == Language::French { '\u{202F}' } else { ',' };
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            out.push(separator);
+        }
+        out.push(digit);
+    }
+    out
+}
+
+fn head(page: &mut Page, story: &Story, words: &dyn Words, zone: &Zone) {
+    let facts = &story.facts;
+    let logs: Vec<String> = facts.logs.iter().map(|(log, _)| log.clone()).collect();
+    let (from, to) = facts.span.map_or((String::new(), String::new()), |(from, to)| (zone.minute(from), zone.minute(to)));
+    let serious = story.threads.iter().filter(|thread| thread.severity >= Severity::Medium).count() as u64;
+    let key = match (facts.events, story.findings, serious) {
+        (0, ..) => "head.nothing",
+        (_, 0, _) => "head.quiet",
+        (_, _, 0) => "head.minor",
+        (_, _, 1) => "head.one",
+        _ => "head.many",
+    };
+    page.line(&words.label(key, &[
+        ("threads", &number(serious, words)),
+        ("findings", &number(story.findings, words)),
+        ("events", &number(facts.events, words)),
+        ("logs", &logs.join(", ")),
+        ("files", &number(facts.files, words)),
+    ]));
+    if facts.events > 0 {
+        page.line(&words.label("head.span", &[
+            ("from", &from),
+            ("to", &to),
+            ("zone", &zone.name),
+            ("files", &number(facts.files, words)),
+            ("duplicates", &number(facts.duplicates, words)),
+            ("rules", &number(facts.rules, words)),
+        ]));
+    }
+}
+
+fn credential(principal: &Principal, words: &dyn Words) -> String {
+    let name = short(&name_of(principal)).to_owned();
+    if principal.credential.is_empty() {
+        return name;
+    }
+    words.label("who.key", &[("key", &middle(&principal.credential)), ("name", &name)])
+}
+
+fn tell(page: &mut Page, thread: &Thread, rules: &[RuleFacts], words: &dyn Words, zone: &Zone, activity: &ActivityOf<'_>) {
+    let severity = words.severity(thread.severity.word()).to_uppercase();
+    page.line(&words.label("thread.head", &[
+        ("severity", &severity),
+        ("who", &credential(&thread.lead, words)),
+        ("findings", &number(thread.findings, words)),
+        ("rules", &number(thread.rules.len() as u64, words)),
+    ]));
+    who(page, thread, words, zone);
+    let addresses: Vec<String> = thread.addresses.keys().take(3).cloned().collect();
+    let more = thread.addresses.len().saturating_sub(addresses.len());
+    let mut from = addresses.join(", ");
+    if more > 0 {
+        from.push_str(&words.label("more", &[("count", &more.to_string())]));
+    }
+    let agent = thread.user_agents.iter().max_by_key(|(_, count)| **count).map(|(agent, _)| clip(agent, 40)).unwrap_or_default();
+    page.line(&words.label("thread.from", &[("addresses", &from), ("agent", &agent)]));
+    did(page, thread, words, zone, activity);
+    if !thread.peers.is_empty() {
+        let peers: Vec<String> = thread.peers.iter().take(4).map(|peer| short(peer).to_owned()).collect();
+        page.line(&words.label("thread.peers", &[("peers", &peers.join(", "))]));
+    }
+    steps(page, thread, rules, words, zone);
+}
+
+fn who(page: &mut Page, thread: &Thread, words: &dyn Words, zone: &Zone) {
+    if let Some(step) = thread.behind.first() {
+        let origin = thread.behind.last().map_or(&step.by, |last| &last.by);
+        let via = if thread.behind.len() > 1 || name_of(&step.by) != name_of(origin) { short(&step.by.uid).to_owned() } else { String::new() };
+        let key = if via.is_empty() { "who.behind" } else { "who.behind_via" };
+        page.line(&words.label(key, &[
+            ("person", short(&name_of(origin))),
+            ("time", &zone.minute(step.occurred)),
+            ("via", &via),
+        ]));
+    } else {
+        page.line(&words.label("who.unknown", &[("who", short(&name_of(&thread.lead)))]));
+    }
+    for (principal, step) in thread.through.iter().take(3) {
+        let key = if step.kind == vigie_model::LinkKind::Created { "who.made" } else { "who.assumed" };
+        page.line(&words.label(key, &[("who", &credential(principal, words)), ("time", &zone.clock(step.occurred))]));
+    }
+}
+
+fn did(page: &mut Page, thread: &Thread, words: &dyn Words, zone: &Zone, activity: &ActivityOf<'_>) {
+    let mut all = (0u64, 0u64, i64::MAX, i64::MIN);
+    for seen in thread.credentials.iter().filter_map(|name| activity(name)) {
+        all = (all.0 + seen.0, all.1 + seen.1, all.2.min(seen.2), all.3.max(seen.3));
+    }
+    if all.0 == 0 {
+        return;
+    }
+    let accounts: Vec<&str> = thread.accounts.iter().map(String::as_str).take(4).collect();
+    page.line(&words.label("thread.did", &[
+        ("events", &number(all.0, words)),
+        ("refused", &number(all.1, words)),
+        ("from", &zone.minute(all.2)),
+        ("to", &zone.minute(all.3)),
+        ("accounts", &accounts.join(", ")),
+    ]));
+}
+
+fn steps(page: &mut Page, thread: &Thread, rules: &[RuleFacts], words: &dyn Words, zone: &Zone) {
+    let worst = |line: &&Line| line.severity >= Severity::Medium;
+    let chosen: Vec<&Line> = thread.lines.iter().filter(worst).collect();
+    let mut day = zone.day(thread.first);
+    let mut shown: Vec<&&Line> = chosen.iter().collect();
+    if shown.len() > STEPS_MAX {
+        // Each rule once before any rule twice; the order of time stays.
+        let mut seen = std::collections::BTreeSet::new();
+        shown.retain(|line| seen.insert(line.rule));
+        shown.truncate(STEPS_MAX);
+    }
+    page.line(&words.label("thread.steps", &[("day", &day)]));
+    for (number, line) in shown.iter().enumerate() {
+        let actor = short(&name_of(&principal_of(&line.event))).to_owned();
+        let target = middle(short(&line.event.target));
+        let sentence = match rules.get(line.rule as usize) {
+            Some(rule) if rule.is_correlation => title_of(rule, words).to_owned(),
+            _ => words.sentence(&line.event, &actor, &target),
+        };
+        let times = if line.findings > 1 { words.label("times", &[("count", &line.findings.to_string())]) } else { String::new() };
+        let today = zone.day(line.first);
+        let date = if today == day { String::new() } else { format!("{} ", today.get(5..).unwrap_or_default()) };
+        day = today;
+        let tactic = words.tactic(&line.tactic);
+        page.line(&format!("  {:>2} {date}{}  {:<21} {sentence}{times}", number + 1, zone.clock(line.first), clip(&tactic, 21)));
+    }
+    let hidden = chosen.len() - shown.len();
+    if hidden > 0 {
+        page.line(&words.label("thread.more", &[("count", &hidden.to_string())]));
+    }
+}
+
+fn others(page: &mut Page, story: &Story, told: usize, words: &dyn Words, zone: &Zone) {
+    let rest = story.threads.get(told..).unwrap_or_default();
+    let serious: Vec<&Thread> = rest.iter().filter(|thread| thread.severity >= Severity::Medium).collect();
+    let minor = rest.len() - serious.len();
+    if rest.is_empty() {
+        return;
+    }
+    page.title(&words.label("others.title", &[]));
+    for thread in serious.iter().take(THREADS_NAMED_MAX) {
+        let title = thread.lines.iter().max_by_key(|line| line.severity).and_then(|line| story.rules.get(line.rule as usize));
+        let title = title.map(|rule| title_of(rule, words)).unwrap_or_default();
+        page.line(&format!(
+            "  {:<9} {}  {}: {title} ({})",
+            words.severity(thread.severity.word()),
+            zone.minute(thread.first),
+            credential(&thread.lead, words),
+            thread.findings
+        ));
+    }
+    let hidden = serious.len().saturating_sub(THREADS_NAMED_MAX);
+    if hidden > 0 {
+        page.line(&words.label("others.more", &[("count", &hidden.to_string())]));
+    }
+    if minor > 0 {
+        page.line(&words.label("others.minor", &[("count", &minor.to_string())]));
+    }
+}
+
+/// A blind span as a sentence.
+pub(crate) fn blind_sentence(blind: &Blind, words: &dyn Words, zone: &Zone) -> String {
+    let key = match (&blind.until, blind.verb.as_str()) {
+        (Some(_), _) => "blind.span",
+        (None, _) => "blind.open",
+    };
+    let until = blind.until.map(|until| zone.minute(until)).unwrap_or_default();
+    words.label(key, &[
+        ("what", short(&blind.what)),
+        ("from", &zone.minute(blind.from)),
+        ("to", &until),
+        ("by", short(&blind.by)),
+    ])
+}
+
+fn unseen(page: &mut Page, story: &Story, words: &dyn Words, zone: &Zone) {
+    let facts = &story.facts;
+    if story.blinds.is_empty() && facts.gaps.is_empty() && facts.blind_rules.is_empty() {
+        return;
+    }
+    page.title(&words.label("blind.title", &[]));
+    for gap in facts.gaps.iter().take(4) {
+        page.line(&format!("  - {gap}"));
+    }
+    for blind in story.blinds.iter().take(4) {
+        page.line(&format!("  - {}", blind_sentence(blind, words, zone)));
+    }
+    if !facts.blind_rules.is_empty() {
+        let names: Vec<&str> = facts.blind_rules.iter().take(3).map(|(title, _)| title.as_str()).collect();
+        page.line(&format!("  - {}", words.label("blind.rules", &[("count", &facts.blind_rules.len().to_string()), ("rules", &names.join("; "))])));
+    }
+}
+
+fn counts(page: &mut Page, story: &Story, words: &dyn Words) {
+    if story.findings == 0 {
+        return;
+    }
+    page.title(&words.label("counts.title", &[]));
+    let mut rules: Vec<(&RuleFacts, u64)> = story.by_rule.iter().filter_map(|(rule, count)| Some((story.rules.get(*rule as usize)?, *count))).collect();
+    rules.sort_by(|a, b| b.0.severity.cmp(&a.0.severity).then(b.1.cmp(&a.1)).then(a.0.id.cmp(&b.0.id)));
+    for (rule, count) in rules.iter().take(6) {
+        page.line(&format!("  {:>6}  {:<9} {} [{}]", number(*count, words), words.severity(rule.severity.word()), title_of(rule, words), rule.techniques.join(" ")));
+    }
+    if rules.len() > 6 {
+        let rest: u64 = rules.iter().skip(6).map(|(_, count)| count).sum();
+        page.line(&words.label("counts.more", &[("findings", &number(rest, words)), ("rules", &(rules.len() - 6).to_string())]));
+    }
+    let mut techniques = std::collections::BTreeMap::new();
+    for (rule, count) in &rules {
+        rule.techniques.iter().for_each(|technique| *techniques.entry(technique.as_str()).or_insert(0) += count);
+    }
+    let named: Vec<String> = techniques.iter().take(10).map(|(technique, count)| format!("{technique} {count}")).collect();
+    page.line(&words.label("counts.techniques", &[("techniques", &named.join(", "))]));
+    if !story.facts.silenced.is_empty() {
+        let total: u64 = story.facts.silenced.iter().map(|(_, count)| count).sum();
+        page.line(&words.label("counts.silenced", &[("count", &total.to_string()), ("filters", &story.facts.silenced.len().to_string())]));
+    }
+}
+
+fn unread(page: &mut Page, story: &Story, words: &dyn Words) {
+    let facts = &story.facts;
+    let is_clean = facts.rejects.is_empty() && facts.broken_files.is_empty() && facts.foreign_files.is_empty();
+    if is_clean && facts.conflicts == 0 && facts.duplicate_keys == 0 {
+        return;
+    }
+    page.title(&words.label("unread.title", &[]));
+    for (reason, count) in &facts.rejects {
+        page.line(&words.label(reason, &[("count", &number(*count, words))]));
+    }
+    for sample in facts.reject_samples.iter().take(3) {
+        page.line(&format!("    {sample}"));
+    }
+    for (key, files) in [("unread.broken", &facts.broken_files), ("unread.foreign", &facts.foreign_files)] {
+        let named: Vec<String> = files.iter().take(2).map(|(name, why)| format!("{} ({why})", short(name))).collect();
+        if !files.is_empty() {
+            page.line(&words.label(key, &[("count", &files.len().to_string()), ("files", &named.join(", "))]));
+        }
+    }
+    if facts.conflicts > 0 {
+        page.line(&words.label("unread.conflicts", &[("count", &number(facts.conflicts, words))]));
+    }
+    if facts.duplicate_keys > 0 {
+        page.line(&words.label("unread.duplicate_keys", &[("count", &number(facts.duplicate_keys, words))]));
+    }
+}
+
+fn next(page: &mut Page, story: &Story, words: &dyn Words) {
+    let Some(thread) = story.threads.first() else {
+        return;
+    };
+    let Some(line) = thread.lines.iter().max_by_key(|line| (line.severity, std::cmp::Reverse(line.first))) else {
+        return;
+    };
+    let rule = story.rules.get(line.rule as usize);
+    page.title(&words.label("next.title", &[]));
+    if let Some(rule) = rule.filter(|rule| !rule.response.is_empty() && words.language() == Language::English) {
+        page.line(&format!("  {}", rule.response));
+    }
+    let paths = &story.facts.paths;
+    page.line(&format!("  vigie hunt {paths} --explain {}", line.event.uid));
+    page.line(&format!("  vigie hunt {paths} -o html --out story.html"));
+    page.line(&format!("  vigie hunt {paths} -o ndjson --min-level medium --out findings.ndjson"));
+}

@@ -1,0 +1,159 @@
+//! The arguments of every command; doc comments are the help texts.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A multi-cloud security operations centre in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "vigie", version, about, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Say what happened in files and folders of cloud logs
+    Hunt(Box<HuntOptions>),
+    /// Write seeded logs with a planted intrusion, and the truth about it
+    Demo(DemoOptions),
+    /// Run every self-test of a content folder: rules, mappings, samples
+    Test(TestOptions),
+    /// Check, explain, list and begin rules
+    #[command(subcommand)]
+    Rule(RuleCommand),
+}
+
+/// Formats of a hunt's output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// The story, for people
+    Text,
+    /// One OCSF Detection Finding a line
+    Ndjson,
+    /// One finding a line, for spreadsheets
+    Csv,
+    /// One self-contained page
+    Html,
+}
+
+/// Levels of findings, mildest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Level {
+    Informational,
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+/// Languages of reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Lang {
+    En,
+    Fr,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HuntOptions {
+    /// Files, folders, glob patterns, or - for standard input
+    #[arg(required = true)]
+    pub(crate) paths: Vec<String>,
+    /// Take every record for this log type, product/service; without a mapping it is matched as it is
+    #[arg(long, value_name = "LOG")]
+    pub(crate) log: Option<String>,
+    /// A folder or file of Sigma rules, correlations and filters (repeatable)
+    #[arg(long, value_name = "PATH")]
+    pub(crate) rules: Vec<PathBuf>,
+    /// Leave out the rules that come with Vigie
+    #[arg(long)]
+    pub(crate) no_builtin: bool,
+    /// A content folder laid over the one inside the binary
+    #[arg(long, value_name = "DIR")]
+    pub(crate) content: Option<PathBuf>,
+    /// Only events from this instant on (RFC 3339 or a date, UTC)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Only events before this instant
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    /// Report findings from this level on
+    #[arg(long, value_enum, default_value = "informational")]
+    pub(crate) min_level: Level,
+    /// Output format
+    #[arg(short = 'o', long, value_enum, default_value = "text")]
+    pub(crate) format: Format,
+    /// Write to this file instead of the terminal
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Language of the report
+    #[arg(long, value_enum, default_value = "en")]
+    pub(crate) lang: Lang,
+    /// Time zone of shown times, such as Europe/Paris
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    pub(crate) tz: String,
+    /// Worker threads; all cores by default
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+    /// Explain one event by its id: the record, what it became, and what each rule says of it
+    #[arg(long, value_name = "EVENT")]
+    pub(crate) explain: Option<String>,
+    /// Memory for sorting before temporary files are used, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 48, hide = true)]
+    pub(crate) spill_mib: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoOptions {
+    /// Folder to write to; it is made, and must be empty
+    #[arg(long, value_name = "DIR")]
+    pub(crate) write: PathBuf,
+    /// How many events
+    #[arg(long, default_value_t = 50_000)]
+    pub(crate) events: u64,
+    /// The seed: the same seed writes the same bytes
+    #[arg(long, default_value_t = 1187)]
+    pub(crate) seed: u64,
+    /// Leave out the planted intrusion
+    #[arg(long)]
+    pub(crate) quiet_day: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TestOptions {
+    /// A content folder, or a folder of rules; the content inside the binary by default
+    pub(crate) path: Option<PathBuf>,
+    /// Name every test, not only those that fail
+    #[arg(long)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RuleCommand {
+    /// Check rules: what cannot run, with file, line and fix
+    Lint {
+        /// Files and folders of rules
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+    },
+    /// Say what a rule looks for, and on which logs it runs
+    Explain {
+        /// Its id, file name or title
+        rule: String,
+        /// A folder or file of further rules (repeatable)
+        #[arg(long, value_name = "PATH")]
+        rules: Vec<PathBuf>,
+    },
+    /// List the rules
+    List {
+        /// A folder or file of further rules (repeatable)
+        #[arg(long, value_name = "PATH")]
+        rules: Vec<PathBuf>,
+    },
+    /// Begin a rule: writes NAME.yml and NAME.md to fill in
+    New {
+        /// File name without ending
+        name: String,
+    },
+}

@@ -1,0 +1,147 @@
+//! Content: what is embedded in the binary, with a folder of the user's laid over it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use include_dir::{Dir, include_dir};
+use serde::Deserialize;
+use vigie_detect::RuleSource;
+use vigie_normalise::{Mapping, Texts};
+use vigie_pipeline::GenericPaths;
+
+use crate::error::Error;
+
+static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../content");
+/// Deepest nesting of content folders.
+const FOLDER_DEPTH_MAX: usize = 16;
+
+/// All content files by their path.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Content {
+    pub(crate) files: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct GenericFile {
+    time: Vec<String>,
+    id: Vec<String>,
+}
+
+impl Content {
+    /// What comes with the binary.
+    pub(crate) fn embedded() -> Content {
+        fn add(dir: &Dir<'_>, files: &mut BTreeMap<String, String>) {
+            for file in dir.files() {
+                if let Some(text) = file.contents_utf8() {
+                    files.insert(file.path().to_string_lossy().replace('\\', "/"), text.to_owned());
+                }
+            }
+            dir.dirs().for_each(|inner| add(inner, files));
+        }
+        let mut content = Content::default();
+        add(&EMBEDDED, &mut content.files);
+        content
+    }
+
+    /// The embedded content with a folder laid over it.
+    pub(crate) fn load(folder: Option<&Path>) -> Result<Content, Error> {
+        let mut content = Content::embedded();
+        if let Some(folder) = folder {
+            content.files.extend(read_tree(folder)?);
+        }
+        Ok(content)
+    }
+
+    /// The mappings of all logs, in the order of their folders.
+    pub(crate) fn mappings(&self) -> Result<Vec<Mapping>, Error> {
+        let is_log = |path: &&String| path.starts_with("vendors/") && path.ends_with("/log.toml");
+        let mut mappings = Vec::new();
+        for path in self.files.keys().filter(is_log) {
+            let folder = path.trim_end_matches("log.toml");
+            let file = |name: &str| self.files.get(&format!("{folder}{name}")).cloned();
+            mappings.push(Mapping::parse(&file).map_err(|error| Error::Failed(format!("{folder}{error}")))?);
+        }
+        Ok(mappings)
+    }
+
+    /// OCSF class numbers by name.
+    pub(crate) fn classes(&self) -> BTreeMap<String, u32> {
+        let table = self.files.get("schema/ocsf-1.8.0-classes.tsv").map(String::as_str).unwrap_or_default();
+        let row = |line: &str| {
+            let mut columns = line.split('\t');
+            let number = columns.next()?.parse().ok()?;
+            Some((columns.next()?.to_owned(), number))
+        };
+        table.lines().filter_map(row).collect()
+    }
+
+    /// Where records without a mapping name their time and id.
+    pub(crate) fn generic(&self) -> Result<GenericPaths, Error> {
+        let text = self.files.get("schema/generic.toml").map(String::as_str).unwrap_or_default();
+        let file: GenericFile = toml::from_str(text).map_err(|error| Error::Failed(format!("schema/generic.toml: {error}")))?;
+        Ok(GenericPaths { time: file.time, id: file.id })
+    }
+
+    /// The texts of a language.
+    pub(crate) fn texts(&self, language: &str) -> Result<Texts, Error> {
+        let name = format!("text/{language}.toml");
+        let text = self.files.get(&name).map(String::as_str).unwrap_or_default();
+        Texts::parse(&name, text).map_err(|error| Error::Failed(error.to_string()))
+    }
+
+    /// The rules that come with the content.
+    pub(crate) fn rules(&self) -> Vec<RuleSource> {
+        let is_rule = |(path, _): &(&String, &String)| path.starts_with("rules/") && is_yaml(path);
+        self.files.iter().filter(is_rule).map(|(place, text)| RuleSource { place: place.clone(), text: text.clone() }).collect()
+    }
+
+    /// Export commands of vendors: name and command.
+    pub(crate) fn exports(&self) -> Vec<(String, String)> {
+        let is_vendor = |(path, _): &(&String, &String)| path.ends_with("/vendor.toml");
+        let read = |(_, text): (&String, &String)| {
+            let table: toml::Table = text.parse().ok()?;
+            Some((table.get("name")?.as_str()?.to_owned(), table.get("export")?.as_str()?.to_owned()))
+        };
+        self.files.iter().filter(is_vendor).filter_map(read).collect()
+    }
+}
+
+fn is_yaml(path: &str) -> bool {
+    path.ends_with(".yml") || path.ends_with(".yaml")
+}
+
+/// Every text file under a folder, by its path inside it.
+pub(crate) fn read_tree(root: &Path) -> Result<BTreeMap<String, String>, Error> {
+    let mut files = BTreeMap::new();
+    let mut waiting: Vec<(PathBuf, usize)> = vec![(root.to_owned(), 0)];
+    while let Some((path, depth)) = waiting.pop() {
+        let failed = |error: std::io::Error| Error::Failed(format!("`{}`: {error}", path.display()));
+        let data = std::fs::metadata(&path).map_err(failed)?;
+        if data.is_dir() {
+            if depth > FOLDER_DEPTH_MAX {
+                return Err(Error::Failed(format!("`{}` is nested too deeply", path.display())));
+            }
+            for entry in std::fs::read_dir(&path).map_err(failed)? {
+                waiting.push((entry.map_err(failed)?.path(), depth + 1));
+            }
+        } else if let Ok(text) = std::fs::read_to_string(&path) {
+            let name = path.strip_prefix(root).ok().filter(|rest| !rest.as_os_str().is_empty()).unwrap_or(&path);
+            files.insert(name.to_string_lossy().replace('\\', "/"), text);
+        }
+    }
+    Ok(files)
+}
+
+/// The rules in files and folders that the user named.
+pub(crate) fn user_rules(paths: &[PathBuf]) -> Result<Vec<RuleSource>, Error> {
+    let mut sources = Vec::new();
+    for path in paths {
+        let files = read_tree(path)?;
+        let is_single = files.len() == 1 && path.is_file();
+        for (name, text) in files.into_iter().filter(|(name, _)| is_yaml(name) || is_single) {
+            let place = if is_single { path.display().to_string() } else { format!("{}/{name}", path.display()) };
+            sources.push(RuleSource { place, text });
+        }
+    }
+    Ok(sources)
+}

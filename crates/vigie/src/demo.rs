@@ -1,0 +1,33 @@
+//! `vigie demo`: writes seeded logs and the truth about them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::ExitCode;
+
+use crate::arguments::DemoOptions;
+use crate::content::Content;
+use crate::error::Error;
+
+/// Runs the command.
+pub(crate) fn run(options: &DemoOptions) -> Result<ExitCode, Error> {
+    let root = &options.write;
+    let is_used = fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_some());
+    if is_used {
+        return Err(Error::Usage(format!("`{}` is not empty; name a new folder", root.display())));
+    }
+    let content = Content::embedded();
+    let files: BTreeMap<String, String> = content.files.into_iter().filter(|(path, _)| path.starts_with("demo/")).collect();
+    let templates = vigie_demo::Templates::parse(&files).map_err(|error| Error::Failed(error.to_string()))?;
+    let plan = vigie_demo::Options { events: options.events, seed: options.seed, intrusion: !options.quiet_day, ..vigie_demo::Options::default() };
+    let mut objects = 0u64;
+    let truth = vigie_demo::generate(&templates, &plan, None, &mut |object| {
+        let path = root.join(&object.path);
+        let parent = path.parent().unwrap_or(root);
+        fs::create_dir_all(parent).and_then(|()| fs::write(&path, &object.bytes)).map_err(|error| vigie_demo::Error::new(format!("`{}`: {error}", path.display())))?;
+        objects += 1;
+        Ok(())
+    })
+    .map_err(|error| Error::Failed(error.to_string()))?;
+    println!("{} events in {objects} files under {}; the truth is in truth.json", truth.events, root.display());
+    Ok(ExitCode::SUCCESS)
+}

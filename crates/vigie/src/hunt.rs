@@ -1,0 +1,272 @@
+//! `vigie hunt`: what happened in files and folders of cloud logs.
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use vigie_connect::Folder;
+use vigie_detect::RuleSet;
+use vigie_estate::{Chain, Chains};
+use vigie_model::{Finding, LogType, Millis, Principal, RuleFacts, Severity, Source, Tenant, parse_rfc3339};
+use vigie_pipeline::{Hunt, Lane, Lanes, Outcome, Progress, RejectReason};
+use vigie_report::{Facts, StoryBuilder};
+
+use crate::arguments::{Format, HuntOptions, Level};
+use crate::content::{Content, user_rules};
+use crate::error::{Error, FOUND, PARTIAL};
+use crate::words::{ContentWords, zone};
+
+/// Everything a run needs before it reads.
+pub(crate) struct Setup {
+    pub(crate) rules: RuleSet,
+    pub(crate) lanes: Lanes,
+}
+
+/// Runs the command.
+pub(crate) fn run(options: &HuntOptions) -> Result<ExitCode, Error> {
+    let content = Content::load(options.content.as_deref())?;
+    let setup = set_up(&content, options)?;
+    let folder = Folder::find(&options.paths).map_err(Error::Usage)?;
+    if let Some(event) = &options.explain {
+        return crate::explain::run(&folder, &setup, event);
+    }
+    let minimum = severity(options.min_level);
+    let mut sink = Sink::new(options)?;
+    let mut story = StoryBuilder::default();
+    let tenant = Tenant::default();
+    let mut failure = Ok(());
+    let facts = setup.rules.facts().to_vec();
+    let outcome = hunt(options, &setup, &folder, &tenant, &mut |finding, chains| {
+        let Some(rule) = facts.get(finding.rule as usize) else {
+            return;
+        };
+        let chain = chain_of(finding, chains);
+        if rule.severity >= minimum && failure.is_ok() {
+            failure = sink.finding(finding, rule, &chain, &tenant);
+        }
+        if matches!(options.format, Format::Text | Format::Html) && rule.severity >= minimum {
+            story.add(finding, rule, &chain);
+        }
+    })?;
+    failure?;
+    let words = ContentWords { texts: content.texts(options.lang.code())?, language: options.lang.language() };
+    if options.format == Format::Text {
+        let story = story.finish(facts.clone(), run_facts(options, &setup, &folder, &outcome));
+        let zone = zone(&options.tz, outcome.span)?;
+        let activity = |name: &str| outcome.activity(name).map(|seen| (seen.events, seen.refused, seen.first, seen.last));
+        sink.write(&vigie_report::text(&story, &words, &zone, &activity))?;
+        if outcome.events == 0 {
+            sink.write(&nothing_read(&content, &folder, &outcome))?;
+        }
+    }
+    sink.finish()?;
+    summary(options, &outcome);
+    let found = outcome.by_rule.iter().any(|(rule, count)| *count > 0 && facts.get(*rule as usize).is_some_and(|facts| facts.severity >= minimum));
+    let is_partial = outcome.is_partial() || !folder.unreadable.is_empty();
+    Ok(match (is_partial, found) {
+        (true, _) => ExitCode::from(PARTIAL),
+        (false, true) => ExitCode::from(FOUND),
+        (false, false) => ExitCode::SUCCESS,
+    })
+}
+
+fn severity(level: Level) -> Severity {
+    match level {
+        Level::Informational => Severity::Informational,
+        Level::Low => Severity::Low,
+        Level::Medium => Severity::Medium,
+        Level::High => Severity::High,
+        Level::Critical => Severity::Critical,
+    }
+}
+
+/// Who stands behind the event of a finding.
+fn chain_of(finding: &Finding, chains: &Chains) -> Chain {
+    let event = &finding.event;
+    let principal =
+        Principal { credential: event.credential.clone(), uid: event.actor_uid.clone(), name: event.actor.clone(), person: String::new() };
+    chains.resolve(&principal, event.occurred)
+}
+
+/// Loads rules and lanes; a rule that cannot run is said on the terminal and the run goes on when it
+/// is one of ours, and stops when the user gave it.
+fn set_up(content: &Content, options: &HuntOptions) -> Result<Setup, Error> {
+    let mut sources = if options.no_builtin { Vec::new() } else { content.rules() };
+    sources.extend(user_rules(&options.rules)?);
+    let (rules, errors) = RuleSet::parse(&sources, content.classes());
+    if let Some(first) = errors.first() {
+        let rest = if errors.len() > 1 { format!(" (and {} more; `vigie rule lint` names them all)", errors.len() - 1) } else { String::new() };
+        return Err(Error::Failed(format!("{first}{rest}")));
+    }
+    let mappings = content.mappings()?;
+    let mut lanes: Vec<Lane> = mappings.iter().map(|mapping| Lane::mapped(mapping, &rules)).collect();
+    let mut forced = None;
+    if let Some(name) = &options.log {
+        let log = LogType::parse(name).ok_or_else(|| Error::Usage(format!("`{name}` is no log type; write product/service, such as aws/cloudtrail")))?;
+        forced = lanes.iter().position(|lane| lane.log == log);
+        if forced.is_none() {
+            lanes.push(Lane::native(&log, &rules, &content.generic()?));
+            forced = Some(lanes.len() - 1);
+        }
+    }
+    let mut envelope_keys: Vec<String> = mappings.iter().flat_map(|mapping| mapping.envelope_keys.clone()).collect();
+    envelope_keys.sort();
+    envelope_keys.dedup();
+    Ok(Setup { rules, lanes: Lanes { lanes, forced, envelope_keys } })
+}
+
+fn hunt(
+    options: &HuntOptions,
+    setup: &Setup,
+    folder: &Folder,
+    tenant: &Tenant,
+    report: &mut dyn FnMut(&Finding, &Chains),
+) -> Result<Outcome, Error> {
+    let progress = Progress::default();
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let hunt = Hunt {
+        source: folder,
+        lanes: &setup.lanes,
+        rules: &setup.rules,
+        tenant: tenant.clone(),
+        since: options.since.as_deref().map(instant).transpose()?,
+        until: options.until.as_deref().map(instant).transpose()?,
+        threads: options.threads.unwrap_or(cores).clamp(1, 256),
+        spill_bytes: options.spill_mib.max(1) * 1024 * 1024,
+        progress: &progress,
+    };
+    if !io::stderr().is_terminal() {
+        return Ok(hunt.run(report)?);
+    }
+    let done = AtomicBool::new(false);
+    let total: u64 = folder.objects().iter().filter_map(|object| object.bytes).sum();
+    std::thread::scope(|scope| {
+        scope.spawn(|| show_progress(&progress, total, &done));
+        let outcome = hunt.run(report);
+        done.store(true, Ordering::Relaxed);
+        Ok(outcome?)
+    })
+}
+
+/// Rate and time left on the terminal, four times a second.
+fn show_progress(progress: &Progress, total: u64, done: &AtomicBool) {
+    let start = Instant::now();
+    while !done.load(Ordering::Relaxed) {
+        std::thread::park_timeout(Duration::from_millis(250));
+        let stored = progress.stored_bytes.load(Ordering::Relaxed);
+        let plain = progress.bytes.load(Ordering::Relaxed);
+        let seconds = start.elapsed().as_secs_f64();
+        let left = if stored > 0 { (total.saturating_sub(stored)) as f64 * seconds / stored as f64 } else { 0.0 };
+        eprint!("\r{} files, {:.0} MB read, {:.0} MB/s, {left:.0} s left   ", progress.objects.load(Ordering::Relaxed), plain as f64 / 1e6, plain as f64 / 1e6 / seconds.max(0.001));
+    }
+    eprint!("\r{:70}\r", "");
+}
+
+/// Reads an instant of the command line: RFC 3339 or a date, UTC.
+fn instant(text: &str) -> Result<Millis, Error> {
+    parse_rfc3339(text)
+        .or_else(|| parse_rfc3339(&format!("{text}T00:00:00Z")))
+        .or_else(|| parse_rfc3339(&format!("{text}:00Z")))
+        .ok_or_else(|| Error::Usage(format!("`{text}` is no time; write 2026-11-12 or 2026-11-12T01:52:00Z")))
+}
+
+/// Where output goes, in its format.
+struct Sink {
+    out: BufWriter<Box<dyn Write>>,
+    format: Format,
+    language: vigie_report::Language,
+}
+
+impl Sink {
+    fn new(options: &HuntOptions) -> Result<Sink, Error> {
+        let out: Box<dyn Write> = match &options.out {
+            Some(path) => Box::new(File::create(path).map_err(|error| Error::Failed(format!("`{}`: {error}", path.display())))?),
+            None => Box::new(io::stdout()),
+        };
+        let mut sink = Sink { out: BufWriter::new(out), format: options.format, language: options.lang.language() };
+        if options.format == Format::Csv {
+            sink.write(vigie_report::csv_header())?;
+        }
+        Ok(sink)
+    }
+
+    fn write(&mut self, text: &str) -> Result<(), Error> {
+        Ok(self.out.write_all(text.as_bytes())?)
+    }
+
+    fn finding(&mut self, finding: &Finding, rule: &RuleFacts, chain: &Chain, tenant: &Tenant) -> Result<(), Error> {
+        match self.format {
+            Format::Ndjson => {
+                let line = vigie_report::detection_finding(finding, rule, chain, &tenant.0, env!("CARGO_PKG_VERSION"));
+                self.write(&line)?;
+                self.write("\n")
+            }
+            Format::Csv => self.write(&vigie_report::csv_line(finding, rule, chain, self.language)),
+            Format::Text | Format::Html => Ok(()),
+        }
+    }
+
+    fn finish(mut self) -> Result<(), Error> {
+        Ok(self.out.flush()?)
+    }
+}
+
+/// What the report says about the run.
+fn run_facts(options: &HuntOptions, setup: &Setup, folder: &Folder, outcome: &Outcome) -> Facts {
+    let title = |rule: u32| setup.rules.facts().get(rule as usize).map(|facts| facts.title.clone()).unwrap_or_default();
+    let lane_title = |log: &String| setup.lanes.lanes.iter().find(|lane| lane.log.0 == *log).map_or(log.clone(), |lane| lane.title.clone());
+    let seen = |lane: &&Lane| outcome.by_log.contains_key(&lane.log.0);
+    let lanes: Vec<&Lane> = setup.lanes.lanes.iter().filter(seen).collect();
+    let mut broken_files = outcome.broken_files.clone();
+    broken_files.extend(folder.unreadable.iter().cloned());
+    let reason = |reason: &RejectReason| match reason {
+        RejectReason::Malformed => "unread.malformed",
+        RejectReason::Oversize => "unread.oversize",
+        RejectReason::Unrecognised => "unread.unrecognised",
+        RejectReason::Timeless => "unread.timeless",
+    };
+    let sample = |reject: &vigie_pipeline::Reject| format!("{} at byte {}: the record {}", reject.file, reject.offset, reject.detail);
+    Facts {
+        files: outcome.files,
+        events: outcome.events,
+        duplicates: outcome.duplicates,
+        conflicts: outcome.conflicts,
+        duplicate_keys: outcome.duplicate_keys,
+        span: outcome.span,
+        logs: outcome.by_log.iter().map(|(log, count)| (lane_title(log), *count)).collect(),
+        rejects: outcome.rejects.iter().map(|(why, count)| (reason(why).to_owned(), *count)).collect(),
+        reject_samples: outcome.reject_samples.iter().map(sample).collect(),
+        broken_files,
+        foreign_files: outcome.foreign_files.clone(),
+        rules: lanes.iter().map(|lane| lane.rules() as u64).sum(),
+        blind_rules: lanes.iter().flat_map(|lane| lane.blind_rules()).map(|(rule, path)| (title(rule), path)).collect(),
+        silenced: outcome.silenced.iter().map(|(filter, count)| (title(*filter), *count)).collect(),
+        paths: options.paths.join(" "),
+        gaps: Vec::new(),
+    }
+}
+
+/// What to do when nothing was read: what was seen, and how to get logs.
+fn nothing_read(content: &Content, folder: &Folder, outcome: &Outcome) -> String {
+    let mut text = format!("{} files were found", folder.objects().len());
+    for (name, guess) in outcome.foreign_files.iter().take(5) {
+        text.push_str(&format!("\n  {name}: {guess}"));
+    }
+    text.push_str("\n\nTo get logs into a folder:\n");
+    for (name, command) in content.exports() {
+        text.push_str(&format!("  {name}: {command}\n"));
+    }
+    text.push_str("Records of another log are matched as they are with --log product/service.\n");
+    text
+}
+
+/// One line on the terminal about the run.
+fn summary(options: &HuntOptions, outcome: &Outcome) {
+    if options.format == Format::Text && options.out.is_none() {
+        return;
+    }
+    let place = options.out.as_ref().map(|path| format!(", written to {}", path.display())).unwrap_or_default();
+    eprintln!("{} events, {} findings, {} records not read{place}", outcome.events, outcome.findings(), outcome.rejected());
+}

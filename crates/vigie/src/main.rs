@@ -1,0 +1,54 @@
+//! The command line of Vigie: reads arguments, wires crates together, decides nothing about events.
+
+mod arguments;
+mod content;
+mod demo;
+mod error;
+mod explain;
+mod hunt;
+mod rule;
+mod sample;
+mod test;
+mod words;
+
+use std::process::ExitCode;
+
+use arguments::{Arguments, Command};
+use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What a bare `vigie` prints: the three commands to begin with.
+const START: &str = "\
+vigie hunt FOLDER      what happened in a folder of cloud logs
+vigie demo --write DIR a seeded intrusion to try it on
+vigie rule list        what it looks for
+
+`vigie help` lists everything.
+";
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let is_help = !error.use_stderr();
+            let _ = error.print();
+            return if is_help { ExitCode::SUCCESS } else { ExitCode::from(2) };
+        }
+    };
+    let result = match arguments.command {
+        None => {
+            print!("{START}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Command::Hunt(options)) => hunt::run(&options),
+        Some(Command::Demo(options)) => demo::run(&options),
+        Some(Command::Test(options)) => test::run(&options),
+        Some(Command::Rule(command)) => rule::run(&command),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("vigie: {error}");
+        error.code()
+    })
+}
