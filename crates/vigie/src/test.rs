@@ -1,11 +1,227 @@
-//! `vigie test`: every self-test of a content folder.
+//! `vigie test`: every self-test of a content folder, ours and the user's alike.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::process::ExitCode;
 
+use vigie_detect::{RuleSet, RuleSource};
+use vigie_model::{ByteStream, ObjectInfo, Source, Tenant};
+use vigie_normalise::Mapping;
+use vigie_pipeline::{Hunt, Lane, Lanes, Progress};
+
 use crate::arguments::TestOptions;
-use crate::error::Error;
+use crate::content::{Content, read_tree};
+use crate::error::{Error, FOUND};
+use crate::sample::{Sample, samples};
+
+/// Memory for sorting in a test: samples are small.
+const SPILL_BYTES: usize = 4 * 1024 * 1024;
+
+/// What the tests found.
+#[derive(Default)]
+struct Tally {
+    passed: usize,
+    failures: Vec<String>,
+    verbose: bool,
+}
+
+impl Tally {
+    fn check(&mut self, name: String, result: Result<(), String>) {
+        match result {
+            Ok(()) => {
+                self.passed += 1;
+                if self.verbose {
+                    println!("ok   {name}");
+                }
+            }
+            Err(why) => self.failures.push(format!("FAIL {name}: {why}")),
+        }
+    }
+}
 
 /// Runs the command.
-pub(crate) fn run(_options: &TestOptions) -> Result<ExitCode, Error> {
-    Err(Error::Failed("not yet".to_owned()))
+pub(crate) fn run(options: &TestOptions) -> Result<ExitCode, Error> {
+    let (content, rules) = match &options.path {
+        None => {
+            let content = Content::embedded();
+            let rules = content.files.clone();
+            (content, rules)
+        }
+        Some(path) => tree(path)?,
+    };
+    let mut tally = Tally { verbose: options.verbose, ..Tally::default() };
+    let mappings = content.mappings()?;
+    test_rules(&content, &mappings, &rules, &mut tally);
+    test_mappings(&content, &mappings, &mut tally);
+    test_words(&content, &mappings, &mut tally)?;
+    tally.failures.iter().for_each(|failure| println!("{failure}"));
+    println!("{} passed, {} failed", tally.passed, tally.failures.len());
+    Ok(if tally.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
+}
+
+/// A content folder laid over ours, or a folder of rules to test against ours.
+fn tree(path: &Path) -> Result<(Content, BTreeMap<String, String>), Error> {
+    let files = read_tree(path)?;
+    let is_content = files.keys().any(|name| name.starts_with("vendors/") || name.starts_with("rules/") || name.starts_with("text/"));
+    let content = if is_content { Content::load(Some(path))? } else { Content::embedded() };
+    Ok((content, files))
+}
+
+/// Every rule file, alone, on the samples of its page.
+fn test_rules(content: &Content, mappings: &[Mapping], files: &BTreeMap<String, String>, tally: &mut Tally) {
+    for (place, text) in files {
+        let is_rule = (place.ends_with(".yml") || place.ends_with(".yaml")) && text.contains("title:");
+        if !is_rule {
+            continue;
+        }
+        let source = RuleSource { place: place.clone(), text: text.clone() };
+        let (set, errors) = RuleSet::parse(&[source], content.classes());
+        let compiled = errors.first().map_or(Ok(()), |error| Err(error.to_string()));
+        let is_broken = compiled.is_err();
+        tally.check(format!("{place} compiles"), compiled);
+        if is_broken {
+            continue;
+        }
+        let lanes: Vec<Lane> = mappings.iter().map(|mapping| Lane::mapped(mapping, &set)).collect();
+        let blind: Vec<String> = lanes.iter().flat_map(Lane::blind_rules).map(|(_, path)| path).collect();
+        tally.check(format!("{place} reads fields that a mapping gives"), if blind.is_empty() { Ok(()) } else { Err(blind.join(", ")) });
+        let lanes = Lanes { lanes, forced: None, envelope_keys: Vec::new() };
+        let page = place.replace(".yaml", ".yml").replace(".yml", ".md");
+        match files.get(&page).map(|page| samples(page)) {
+            None => tally.check(format!("{place} has a page"), Err(format!("write {page} with samples"))),
+            Some(Err(why)) => tally.check(page, Err(why)),
+            Some(Ok(samples)) => test_samples(&page, &set, &lanes, &samples, tally),
+        }
+    }
+}
+
+fn test_samples(page: &str, set: &RuleSet, lanes: &Lanes, samples: &[Sample], tally: &mut Tally) {
+    let has = |fires: bool| samples.iter().any(|sample| sample.fires == fires);
+    tally.check(format!("{page} shows both sides"), if has(true) && has(false) { Ok(()) } else { Err("give a sample that fires and one that stays silent".to_owned()) });
+    let near = samples.iter().any(|sample| !sample.fires && sample.changed_fields == Some(1));
+    let is_correlation = set.facts().iter().any(|facts| facts.is_correlation);
+    if !is_correlation {
+        tally.check(format!("{page} has a near miss"), if near { Ok(()) } else { Err("give a silent patch that changes one field".to_owned()) });
+    }
+    for sample in samples {
+        let name = format!("{page}:{} {}", sample.line, sample.title);
+        tally.check(name, test_sample(set, lanes, sample));
+    }
+}
+
+fn test_sample(set: &RuleSet, lanes: &Lanes, sample: &Sample) -> Result<(), String> {
+    let lines: Vec<String> = sample.records.iter().map(ToString::to_string).collect();
+    let source = Memory::new(lines.join("\n"));
+    let progress = Progress::default();
+    let hunt = Hunt {
+        source: &source,
+        lanes,
+        rules: set,
+        tenant: Tenant::default(),
+        since: None,
+        until: None,
+        threads: 1,
+        spill_bytes: SPILL_BYTES,
+        progress: &progress,
+    };
+    let mut findings = 0usize;
+    let outcome = hunt.run(&mut |_, _| findings += 1).map_err(|error| error.to_string())?;
+    if outcome.events as usize != sample.records.len() {
+        return Err(format!("{} of its {} records are events; {:?}", outcome.events, sample.records.len(), outcome.reject_samples));
+    }
+    match (sample.fires, findings) {
+        (true, 0) => Err("stays silent but must fire".to_owned()),
+        (false, 1..) => Err("fires but must stay silent".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+/// Every sample of a log maps to its expected document.
+fn test_mappings(content: &Content, mappings: &[Mapping], tally: &mut Tally) {
+    for mapping in mappings {
+        let mut wanted = vigie_record::PathSet::new();
+        let programme = mapping.programme(&mut wanted);
+        let walk = vigie_record::Walk::compile(&[programme.paths()]);
+        let folder = format!("vendors/{}/logs/{}/", mapping.log.product(), mapping.log.service());
+        let prefix = format!("{folder}samples/");
+        let samples: Vec<(&String, &String)> = content.files.range(prefix.clone()..).take_while(|(path, _)| path.starts_with(&prefix)).collect();
+        tally.check(format!("{folder} has samples"), if samples.is_empty() { Err("add samples/*.json and expected/*.json".to_owned()) } else { Ok(()) });
+        for (path, text) in samples {
+            let expected = content.files.get(&path.replace("/samples/", "/expected/"));
+            let mut row = vigie_record::Row::new();
+            let result = walk.read(text.trim().as_bytes(), &mut row).map_err(|reject| reject.to_string()).and_then(|()| {
+                let document = programme.document(&walk.view(&row, 0));
+                let found: serde_json::Value = serde_json::from_str(&document).map_err(|error| error.to_string())?;
+                let wanted = expected.ok_or("has no file under expected/")?;
+                let wanted: serde_json::Value = serde_json::from_str(wanted).map_err(|error| error.to_string())?;
+                difference(&wanted, &found, "").map_or(Ok(()), Err)
+            });
+            tally.check(path.clone(), result);
+        }
+    }
+}
+
+/// The first place where two documents differ.
+fn difference(wanted: &serde_json::Value, found: &serde_json::Value, place: &str) -> Option<String> {
+    use serde_json::Value::Object;
+    if let (Object(left), Object(right)) = (wanted, found) {
+        let keys: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
+        let null = serde_json::Value::Null;
+        return keys.into_iter().filter(|key| *key != "raw_data").find_map(|key| {
+            difference(left.get(key).unwrap_or(&null), right.get(key).unwrap_or(&null), &format!("{place}.{key}"))
+        });
+    }
+    (wanted != found).then(|| format!("{}: expected {wanted}, found {found}", place.trim_start_matches('.')))
+}
+
+/// Every verb that a mapping gives stands in the table and has a sentence in each language.
+fn test_words(content: &Content, mappings: &[Mapping], tally: &mut Tally) -> Result<(), Error> {
+    let table = content.files.get("verbs/verbs.toml").map(String::as_str).unwrap_or_default();
+    let table: toml::Table = table.parse().map_err(|error| Error::Failed(format!("verbs/verbs.toml: {error}")))?;
+    let rows = table.get("verb").and_then(toml::Value::as_array).cloned().unwrap_or_default();
+    let known: BTreeSet<&str> = rows.iter().filter_map(|row| row.get("name")?.as_str()).collect();
+    for language in ["en", "fr"] {
+        let texts = content.texts(language)?;
+        let told: BTreeSet<&str> = texts.verbs().collect();
+        let silent: Vec<&str> = known.difference(&told).copied().collect();
+        tally.check(format!("text/{language}.toml has a sentence for every verb"), if silent.is_empty() { Ok(()) } else { Err(silent.join(", ")) });
+    }
+    for mapping in mappings {
+        let unknown: BTreeSet<&str> = mapping.verbs().filter(|verb| !known.contains(verb)).collect();
+        let list: Vec<&str> = unknown.into_iter().collect();
+        tally.check(format!("{} uses verbs of verbs/verbs.toml", mapping.log), if list.is_empty() { Ok(()) } else { Err(list.join(", ")) });
+    }
+    Ok(())
+}
+
+/// Records in memory as a source of one object.
+pub(crate) struct Memory {
+    objects: Vec<ObjectInfo>,
+    text: String,
+}
+
+impl Memory {
+    /// A source of one text.
+    pub(crate) fn new(text: String) -> Memory {
+        let objects = vec![ObjectInfo { name: "sample".to_owned(), bytes: Some(text.len() as u64) }];
+        Memory { objects, text }
+    }
+}
+
+struct Bytes(std::io::Cursor<Vec<u8>>);
+
+impl ByteStream for Bytes {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, String> {
+        std::io::Read::read(&mut self.0, buffer).map_err(|error| error.to_string())
+    }
+}
+
+impl Source for Memory {
+    fn objects(&self) -> &[ObjectInfo] {
+        &self.objects
+    }
+
+    fn open(&self, _: usize) -> Result<Box<dyn ByteStream>, String> {
+        Ok(Box::new(Bytes(std::io::Cursor::new(self.text.clone().into_bytes()))))
+    }
 }
