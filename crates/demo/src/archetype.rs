@@ -37,20 +37,12 @@ pub(crate) struct State {
 impl Archetype {
     /// An archetype of the world file, with states and operations numbered.
     pub(crate) fn new(file: &ArchetypeFile) -> Result<Self, Error> {
-        let places: BTreeMap<&str, usize> = file
-            .states
-            .keys()
-            .enumerate()
-            .map(|(place, name)| (name.as_str(), place))
-            .collect();
+        let places: BTreeMap<&str, usize> = file.states.keys().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
         let Some(entry) = places.get(file.entry.as_str()).copied() else {
             return Err(unknown_state(&file.name, &file.entry));
         };
         if file.agents.is_empty() {
-            return Err(Error::new(format!(
-                "the archetype `{}` has no user agent",
-                file.name
-            )));
+            return Err(Error::new(format!("the archetype `{}` has no user agent", file.name)));
         }
         let mut operations: Vec<String> = Vec::new();
         let mut states = Vec::with_capacity(file.states.len());
@@ -75,17 +67,9 @@ impl Archetype {
     /// How active this way of working is in one hour of a day.
     pub(crate) fn activity(&self, hour: u32, is_weekend: bool) -> u64 {
         let (first, last) = self.hours;
-        let at_work = if first < last {
-            first <= hour && hour < last
-        } else {
-            hour >= first || hour < last
-        };
+        let at_work = if first < last { first <= hour && hour < last } else { hour >= first || hour < last };
         let share = if at_work { 100 } else { self.off_hours_percent };
-        let weekend = if is_weekend {
-            self.weekend_percent
-        } else {
-            100
-        };
+        let weekend = if is_weekend { self.weekend_percent } else { 100 };
         self.weight * share * weekend
     }
 }
@@ -109,9 +93,7 @@ impl State {
             chosen.add(place, *weight);
         }
         if chosen.total() == 0 {
-            return Err(Error::new(format!(
-                "a state of the archetype `{archetype}` has no operation"
-            )));
+            return Err(Error::new(format!("a state of the archetype `{archetype}` has no operation")));
         }
         let mut next = Weighted::default();
         for (name, weight) in &file.next {
@@ -120,15 +102,10 @@ impl State {
             };
             next.add(*place, *weight);
         }
-        Ok(Self {
-            operations: chosen,
-            next,
-        })
+        Ok(Self { operations: chosen, next })
     }
 }
 
 fn unknown_state(archetype: &str, state: &str) -> Error {
-    Error::new(format!(
-        "the archetype `{archetype}` has no state `{state}`"
-    ))
+    Error::new(format!("the archetype `{archetype}` has no state `{state}`"))
 }

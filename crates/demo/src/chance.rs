@@ -90,11 +90,7 @@ impl Chance {
 /// The hexadecimal digit of the lowest four bits.
 pub(crate) fn hex_digit(bits: u128) -> u8 {
     let value = u8::try_from(bits & 15).unwrap_or(0);
-    if value < 10 {
-        b'0' + value
-    } else {
-        b'a' + value - 10
-    }
+    if value < 10 { b'0' + value } else { b'a' + value - 10 }
 }
 
 /// The capital letter or digit of the lowest five bits.

@@ -93,9 +93,7 @@ pub(crate) struct Tables {
 
 impl Tables {
     /// Resources from the world file; the columns of a group must be equally long and not empty.
-    pub(crate) fn new(
-        groups: &BTreeMap<String, BTreeMap<String, Vec<String>>>,
-    ) -> Result<Self, Error> {
+    pub(crate) fn new(groups: &BTreeMap<String, BTreeMap<String, Vec<String>>>) -> Result<Self, Error> {
         let mut tables = Self::default();
         for (group, columns) in groups {
             let rows = columns.values().map(Vec::len).max().unwrap_or(0);
@@ -109,9 +107,7 @@ impl Tables {
                 let bytes: Vec<Vec<u8>> = values.iter().map(|v| v.clone().into_bytes()).collect();
                 let cell = (tables.rows.len(), Arc::new(bytes));
                 if tables.columns.insert(name.clone(), cell).is_some() {
-                    return Err(Error::new(format!(
-                        "the resource column `{name}` is declared twice in one account"
-                    )));
+                    return Err(Error::new(format!("the resource column `{name}` is declared twice in one account")));
                 }
             }
             tables.rows.push(rows);
@@ -144,12 +140,7 @@ pub(crate) fn compile(
     };
     compiler.text(text.trim_end(), DEPTH_MAX)?;
     compiler.settle();
-    Ok(Form {
-        parts: compiler.parts,
-        slots: compiler.slots,
-        region: compiler.region,
-        feed,
-    })
+    Ok(Form { parts: compiler.parts, slots: compiler.slots, region: compiler.region, feed })
 }
 
 struct Compiler<'a> {
@@ -170,10 +161,7 @@ impl<'a> Compiler<'a> {
         while let Some((before, after)) = rest.split_once("{{") {
             self.pending.extend_from_slice(before.as_bytes());
             let Some((name, tail)) = after.split_once("}}") else {
-                return Err(Error::new(format!(
-                    "a hole of the template `{}` is not closed",
-                    self.name
-                )));
+                return Err(Error::new(format!("a hole of the template `{}` is not closed", self.name)));
             };
             self.hole(name.trim(), depth)?;
             rest = tail;
@@ -189,10 +177,7 @@ impl<'a> Compiler<'a> {
         let values: &'a BTreeMap<String, String> = self.values;
         if let Some(value) = values.get(name) {
             if depth == 0 {
-                return Err(Error::new(format!(
-                    "the value `{name}` of the template `{}` refers to itself",
-                    self.name
-                )));
+                return Err(Error::new(format!("the value `{name}` of the template `{}` refers to itself", self.name)));
             }
             return self.text(value, depth - 1);
         }
@@ -207,25 +192,18 @@ impl<'a> Compiler<'a> {
     fn cell(&mut self, name: &str) -> Result<(), Error> {
         let tables: &'a Tables = self.tables;
         let Some((group, column)) = tables.columns.get(name) else {
-            return Err(Error::new(format!(
-                "nothing gives a value to the hole `{name}` of the template `{}`",
-                self.name
-            )));
+            return Err(Error::new(format!("nothing gives a value to the hole `{name}` of the template `{}`", self.name)));
         };
         let slot = match self.groups.iter().position(|known| known == group) {
             Some(slot) => slot,
             None => {
                 self.groups.push(*group);
-                self.slots
-                    .push(tables.rows.get(*group).copied().unwrap_or(0));
+                self.slots.push(tables.rows.get(*group).copied().unwrap_or(0));
                 self.groups.len() - 1
             }
         };
         self.settle();
-        self.parts.push(Part::Cell {
-            slot,
-            column: Arc::clone(column),
-        });
+        self.parts.push(Part::Cell { slot, column: Arc::clone(column) });
         Ok(())
     }
 
@@ -244,14 +222,10 @@ pub(crate) fn fill(pattern: &str, values: &[(&str, &str)]) -> Result<String, Err
     while let Some((before, after)) = rest.split_once("{{") {
         filled.push_str(before);
         let Some((name, tail)) = after.split_once("}}") else {
-            return Err(Error::new(format!(
-                "a hole of the pattern `{pattern}` is not closed"
-            )));
+            return Err(Error::new(format!("a hole of the pattern `{pattern}` is not closed")));
         };
         let Some((_, value)) = values.iter().find(|(known, _)| *known == name) else {
-            return Err(Error::new(format!(
-                "the pattern `{pattern}` has an unknown hole `{name}`"
-            )));
+            return Err(Error::new(format!("the pattern `{pattern}` has an unknown hole `{name}`")));
         };
         filled.push_str(value);
         rest = tail;

@@ -241,9 +241,7 @@ fn known_format(path: &str, format: u32) -> Result<(), Error> {
     if format == FORMAT {
         return Ok(());
     }
-    Err(Error::new(format!(
-        "`{path}` has format {format}, this program reads format {FORMAT}"
-    )))
+    Err(Error::new(format!("`{path}` has format {format}, this program reads format {FORMAT}")))
 }
 
 fn unreadable(path: &str, cause: &toml::de::Error) -> Error {

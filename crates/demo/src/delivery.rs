@@ -117,11 +117,7 @@ impl<'t, 's> Delivery<'t, 's> {
         for feed in 0..templates.feeds.len() {
             for account in 0..templates.accounts.len() {
                 for region in 0..templates.regions.len() {
-                    let lane = Lane {
-                        feed,
-                        account,
-                        region,
-                    };
+                    let lane = Lane { feed, account, region };
                     desks.push(Desk {
                         lane,
                         usual: Buffer::default(),
@@ -134,11 +130,7 @@ impl<'t, 's> Delivery<'t, 's> {
         }
         Self {
             templates,
-            notary: Notary {
-                templates,
-                silences,
-                signer,
-            },
+            notary: Notary { templates, silences, signer },
             sink,
             chance: Chance::new(options.seed, STREAM),
             duplicates_percent: options.duplicates_percent.min(100),
@@ -179,12 +171,7 @@ impl<'t, 's> Delivery<'t, 's> {
     }
 
     fn put(&mut self, record: &Record<'_>, kind: Kind) -> Result<(), Error> {
-        let Place {
-            time,
-            feed,
-            account,
-            region,
-        } = record.place;
+        let Place { time, feed, account, region } = record.place;
         let accounts = self.templates.accounts.len();
         let regions = self.templates.regions.len();
         let place = (feed * accounts + account) * regions + region;
@@ -239,11 +226,7 @@ impl<'t, 's> Delivery<'t, 's> {
         };
         let lane = desk.lane;
         let buffer = std::mem::take(desk.buffer(kind));
-        let (low, high) = if kind == Kind::Late {
-            DELAY_LATE
-        } else {
-            DELAY
-        };
+        let (low, high) = if kind == Kind::Late { DELAY_LATE } else { DELAY };
         let delivered = at.saturating_add(self.chance.between(low, high));
         let word = self.chance.word();
         let path = log_path(self.templates, lane, delivered, &word)?;
@@ -252,20 +235,12 @@ impl<'t, 's> Delivery<'t, 's> {
         text.extend_from_slice(envelope.open.as_bytes());
         text.extend_from_slice(&buffer.bytes);
         text.extend_from_slice(envelope.close.as_bytes());
-        let entry = Entry {
-            path: path.clone(),
-            hash: digest::sha256(&text),
-            oldest: buffer.oldest,
-            newest: buffer.newest,
-            delivered,
-        };
+        let entry =
+            Entry { path: path.clone(), hash: digest::sha256(&text), oldest: buffer.oldest, newest: buffer.newest, delivered };
         desk.chain.pending.push(entry);
         self.last_delivered = self.last_delivered.max(delivered);
         self.tally.objects += 1;
-        (self.sink)(Object {
-            path,
-            bytes: gzip(&text)?,
-        })
+        (self.sink)(Object { path, bytes: gzip(&text)? })
     }
 
     /// Writes the digests of the hours that ended.
@@ -274,22 +249,14 @@ impl<'t, 's> Delivery<'t, 's> {
             let end = self.next_hour;
             for desk in &mut self.desks {
                 let closed = self.notary.close(&mut desk.chain, desk.lane, end)?;
-                self.tally
-                    .objects_without_digest
-                    .extend(closed.objects_without_digest);
+                self.tally.objects_without_digest.extend(closed.objects_without_digest);
                 self.tally.missing_digests.extend(closed.missing);
                 if let Some(written) = closed.written {
                     self.tally.digests += 1;
-                    (self.sink)(Object {
-                        path: written.path,
-                        bytes: gzip(written.text.as_bytes())?,
-                    })?;
+                    (self.sink)(Object { path: written.path, bytes: gzip(written.text.as_bytes())? })?;
                 }
                 if let Some((path, text)) = closed.metadata {
-                    (self.sink)(Object {
-                        path,
-                        bytes: text.into_bytes(),
-                    })?;
+                    (self.sink)(Object { path, bytes: text.into_bytes() })?;
                 }
             }
             self.next_hour += HOUR;
@@ -303,22 +270,12 @@ fn due(oldest: i64, kind: Kind) -> i64 {
     oldest.saturating_add(open)
 }
 
-fn log_path(
-    templates: &Templates,
-    lane: Lane,
-    delivered: i64,
-    word: &str,
-) -> Result<String, Error> {
+fn log_path(templates: &Templates, lane: Lane, delivered: i64, word: &str) -> Result<String, Error> {
     let names = digest::names(templates, lane)?;
     let day = moment::day_folders(delivered)?;
     let stamp = moment::minute_stamp(delivered)?;
-    let values = [
-        ("account", names.account),
-        ("region", names.region),
-        ("day", day.as_str()),
-        ("stamp", stamp.as_str()),
-        ("word", word),
-    ];
+    let values =
+        [("account", names.account), ("region", names.region), ("day", day.as_str()), ("stamp", stamp.as_str()), ("word", word)];
     fill(&names.feed.log_path, &values)
 }
 

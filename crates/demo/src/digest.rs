@@ -91,8 +91,7 @@ impl Notary<'_> {
         let mut silences = self.silences.iter();
         let silence = silences.find(|s| s.feed == lane.feed && s.from < end && start < s.to);
         let waiting = std::mem::take(&mut chain.pending);
-        let (delivered, later): (Vec<Entry>, Vec<Entry>) =
-            waiting.into_iter().partition(|entry| entry.delivered < end);
+        let (delivered, later): (Vec<Entry>, Vec<Entry>) = waiting.into_iter().partition(|entry| entry.delivered < end);
         chain.pending = later;
         match silence {
             Some(silence) => Ok(stopped(chain, *silence, end, path, delivered)),
@@ -131,16 +130,8 @@ impl Notary<'_> {
             metadata = Some((format!("{path}.metadata.json"), sidecar));
             signature = Some(signed);
         }
-        chain.previous = Some(Link {
-            path: path.clone(),
-            hash,
-            signature,
-        });
-        Ok(Closed {
-            written: Some(Written { path, text }),
-            metadata,
-            ..Closed::default()
-        })
+        chain.previous = Some(Link { path: path.clone(), hash, signature });
+        Ok(Closed { written: Some(Written { path, text }), metadata, ..Closed::default() })
     }
 
     fn body(
@@ -207,17 +198,8 @@ impl Notary<'_> {
 }
 
 /// An hour in which the feed was stopped: no digest, and the chain is broken.
-fn stopped(
-    chain: &mut Chain,
-    silence: Silence,
-    end: i64,
-    path: String,
-    delivered: Vec<Entry>,
-) -> Closed {
-    let mut closed = Closed {
-        missing: Some(path),
-        ..Closed::default()
-    };
+fn stopped(chain: &mut Chain, silence: Silence, end: i64, path: String, delivered: Vec<Entry>) -> Closed {
+    let mut closed = Closed { missing: Some(path), ..Closed::default() };
     chain.previous = None;
     for entry in delivered {
         if entry.oldest >= silence.to {
@@ -248,11 +230,7 @@ pub(crate) fn names(templates: &Templates, lane: Lane) -> Result<Names<'_>, Erro
     let (Some(feed), Some(account), Some(region)) = (feed, account, region) else {
         return Err(Error::new("a delivery has no feed, account or region"));
     };
-    Ok(Names {
-        feed,
-        account: account.as_str(),
-        region: region.as_str(),
-    })
+    Ok(Names { feed, account: account.as_str(), region: region.as_str() })
 }
 
 fn digest_path(pattern: &str, names: &Names<'_>, end: i64) -> Result<String, Error> {

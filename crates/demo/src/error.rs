@@ -11,9 +11,7 @@ pub struct Error {
 impl Error {
     /// An error with this sentence; a sink uses it to say why it could not take an object.
     pub fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-        }
+        Self { message: message.into() }
     }
 }
 

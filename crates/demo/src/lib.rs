@@ -58,14 +58,7 @@ pub struct Options {
 impl Default for Options {
     /// 10,000 records of the demo's day, with the intrusion.
     fn default() -> Self {
-        Self {
-            events: 10_000,
-            seed: 1,
-            start: START_MS,
-            hours: 24,
-            intrusion: true,
-            duplicates_percent: 3,
-        }
+        Self { events: 10_000, seed: 1, start: START_MS, hours: 24, intrusion: true, duplicates_percent: 3 }
     }
 }
 
@@ -93,17 +86,11 @@ pub fn generate(
     let schedule = Schedule::new(templates, options)?;
     let silences = schedule.silences.clone();
     let mut delivery = Delivery::new(templates, options, silences, signer, &mut *sink);
-    let outcome = stream::run(templates, options, &schedule, &mut |record| {
-        delivery.take(record)
-    })?;
+    let outcome = stream::run(templates, options, &schedule, &mut |record| delivery.take(record))?;
     let tally = delivery.finish()?;
     let truth = truth::tell(templates, options, &schedule, &outcome, tally)?;
-    let bytes = serde_json::to_vec_pretty(&truth)
-        .map_err(|cause| Error::new(format!("cannot write the truth: {cause}")))?;
-    sink(Object {
-        path: "truth.json".to_owned(),
-        bytes,
-    })?;
+    let bytes = serde_json::to_vec_pretty(&truth).map_err(|cause| Error::new(format!("cannot write the truth: {cause}")))?;
+    sink(Object { path: "truth.json".to_owned(), bytes })?;
     Ok(truth)
 }
 
@@ -111,14 +98,8 @@ pub fn generate(
 ///
 /// Returns how many there were: `options.events`, less those of a feed that the intrusion stopped.
 /// Nothing is delivered twice or late here.
-pub fn records(
-    templates: &Templates,
-    options: &Options,
-    each: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
-) -> Result<u64, Error> {
+pub fn records(templates: &Templates, options: &Options, each: &mut dyn FnMut(&[u8]) -> Result<(), Error>) -> Result<u64, Error> {
     let schedule = Schedule::new(templates, options)?;
-    let outcome = stream::run(templates, options, &schedule, &mut |record| {
-        each(record.bytes)
-    })?;
+    let outcome = stream::run(templates, options, &schedule, &mut |record| each(record.bytes))?;
     Ok(outcome.written)
 }

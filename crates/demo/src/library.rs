@@ -17,11 +17,7 @@ pub(crate) struct Library<'a> {
 
 impl<'a> Library<'a> {
     /// Collects the templates under `root`; a template is named by its file, without folders.
-    pub(crate) fn new(
-        world: &'a WorldFile,
-        root: &str,
-        files: &'a BTreeMap<String, String>,
-    ) -> Result<Self, Error> {
+    pub(crate) fn new(world: &'a WorldFile, root: &str, files: &'a BTreeMap<String, String>) -> Result<Self, Error> {
         let mut texts: BTreeMap<&str, &str> = BTreeMap::new();
         for (path, text) in files.iter().filter(|(path, _)| path.starts_with(root)) {
             let file = path.rsplit('/').next().unwrap_or(path);
@@ -48,13 +44,7 @@ impl<'a> Library<'a> {
         for (hole, region) in &world.fixed_regions {
             fixed_regions.insert(hole.clone(), region_place(world, region)?);
         }
-        Ok(Self {
-            world,
-            texts,
-            streams,
-            tables,
-            fixed_regions,
-        })
+        Ok(Self { world, texts, streams, tables, fixed_regions })
     }
 
     /// The place of an account.
@@ -75,17 +65,9 @@ impl<'a> Library<'a> {
     }
 
     /// The values of a writer: those of the world, its identity, account and role, then its own.
-    pub(crate) fn values(
-        &self,
-        account: usize,
-        identity: &str,
-        role: Option<&str>,
-        own: &[&Values],
-    ) -> Result<Values, Error> {
+    pub(crate) fn values(&self, account: usize, identity: &str, role: Option<&str>, own: &[&Values]) -> Result<Values, Error> {
         let Some(of_identity) = self.world.identities.get(identity) else {
-            return Err(Error::new(format!(
-                "the world has no identity `{identity}`"
-            )));
+            return Err(Error::new(format!("the world has no identity `{identity}`")));
         };
         let mut values = self.world.values.clone();
         add(&mut values, &self.world.fixed_regions);
@@ -106,12 +88,7 @@ impl<'a> Library<'a> {
     }
 
     /// Compiles a template for a writer of this account.
-    pub(crate) fn form(
-        &self,
-        template: &str,
-        account: usize,
-        values: &Values,
-    ) -> Result<Form, Error> {
+    pub(crate) fn form(&self, template: &str, account: usize, values: &Values) -> Result<Form, Error> {
         let Some(text) = self.texts.get(template) else {
             return Err(no_template(template));
         };
@@ -126,9 +103,11 @@ impl<'a> Library<'a> {
         let default = self.world.default_stream.as_str();
         let stream = self.streams.get(template).copied().unwrap_or(default);
         let id = self.world.accounts.get(account).map(|a| a.id.as_str());
-        let place = self.world.feeds.iter().position(|feed| {
-            feed.stream == stream && feed.accounts.iter().any(|a| Some(a.as_str()) == id)
-        });
+        let place = self
+            .world
+            .feeds
+            .iter()
+            .position(|feed| feed.stream == stream && feed.accounts.iter().any(|a| Some(a.as_str()) == id));
         place.ok_or_else(|| {
             Error::new(format!(
                 "no feed delivers the stream `{stream}` of the template `{template}` for the account `{}`",

@@ -15,29 +15,18 @@ pub(crate) const HOUR: i64 = 60 * MINUTE;
 /// One day, in milliseconds.
 const DAY: i64 = 24 * HOUR;
 
-const MONTHS: [&str; 12] = [
-    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-];
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// The calendar date and time in UTC.
 fn civil(ms: i64) -> Result<DateTime, Error> {
-    let moment = Timestamp::from_millisecond(ms)
-        .map_err(|_| Error::new(format!("the instant {ms} is outside the calendar")))?;
+    let moment = Timestamp::from_millisecond(ms).map_err(|_| Error::new(format!("the instant {ms} is outside the calendar")))?;
     Ok(TimeZone::UTC.to_datetime(moment))
 }
 
 /// `2026-11-12T02:06:31Z`.
 pub(crate) fn iso(ms: i64) -> Result<String, Error> {
     let at = civil(ms)?;
-    Ok(format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
-        at.year(),
-        at.month(),
-        at.day(),
-        at.hour(),
-        at.minute(),
-        at.second()
-    ))
+    Ok(format!("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", at.year(), at.month(), at.day(), at.hour(), at.minute(), at.second()))
 }
 
 /// `Nov 12, 2026, 2:06:31 AM`.
@@ -50,54 +39,25 @@ pub(crate) fn words(ms: i64) -> Result<String, Error> {
         0 => 12,
         other => other,
     };
-    Ok(format!(
-        "{} {}, {}, {}:{:02}:{:02} {}",
-        name,
-        at.day(),
-        at.year(),
-        hour,
-        at.minute(),
-        at.second(),
-        half
-    ))
+    Ok(format!("{} {}, {}, {}:{:02}:{:02} {}", name, at.day(), at.year(), hour, at.minute(), at.second(), half))
 }
 
 /// `2026/11/12`, the folders of a day.
 pub(crate) fn day_folders(ms: i64) -> Result<String, Error> {
     let at = civil(ms)?;
-    Ok(format!(
-        "{:04}/{:02}/{:02}",
-        at.year(),
-        at.month(),
-        at.day()
-    ))
+    Ok(format!("{:04}/{:02}/{:02}", at.year(), at.month(), at.day()))
 }
 
 /// `20261112T0206Z`, the stamp of a delivered object.
 pub(crate) fn minute_stamp(ms: i64) -> Result<String, Error> {
     let at = civil(ms)?;
-    Ok(format!(
-        "{:04}{:02}{:02}T{:02}{:02}Z",
-        at.year(),
-        at.month(),
-        at.day(),
-        at.hour(),
-        at.minute()
-    ))
+    Ok(format!("{:04}{:02}{:02}T{:02}{:02}Z", at.year(), at.month(), at.day(), at.hour(), at.minute()))
 }
 
 /// `20261112T020631Z`, the stamp of a digest.
 pub(crate) fn second_stamp(ms: i64) -> Result<String, Error> {
     let at = civil(ms)?;
-    Ok(format!(
-        "{:04}{:02}{:02}T{:02}{:02}{:02}Z",
-        at.year(),
-        at.month(),
-        at.day(),
-        at.hour(),
-        at.minute(),
-        at.second()
-    ))
+    Ok(format!("{:04}{:02}{:02}T{:02}{:02}{:02}Z", at.year(), at.month(), at.day(), at.hour(), at.minute(), at.second()))
 }
 
 /// The hour of the day in UTC, 0 to 23.
@@ -122,10 +82,7 @@ pub(crate) struct Clock {
 impl Clock {
     /// A clock that was not asked yet.
     pub(crate) fn new() -> Self {
-        Self {
-            second: None,
-            text: String::new(),
-        }
+        Self { second: None, text: String::new() }
     }
 
     /// The ISO 8601 text of this instant.

@@ -76,13 +76,7 @@ pub(crate) struct Noise<'t> {
 
 impl<'t> Noise<'t> {
     /// Sessions that write exactly `wanted` records between `start` and `hours` later.
-    pub(crate) fn new(
-        templates: &'t Templates,
-        chance: Chance,
-        start: i64,
-        hours: u32,
-        wanted: u64,
-    ) -> Result<Self, Error> {
+    pub(crate) fn new(templates: &'t Templates, chance: Chance, start: i64, hours: u32, wanted: u64) -> Result<Self, Error> {
         let rota = Rota::new(templates, start, hours)?;
         let next_begin = rota.begins(0, wanted);
         Ok(Self {
@@ -118,10 +112,7 @@ impl<'t> Noise<'t> {
             return Ok(None);
         };
         let templates = self.templates;
-        let (Some(actor), Some(way)) = (
-            templates.actors.get(session.actor),
-            templates.archetypes.get(session.archetype),
-        ) else {
+        let (Some(actor), Some(way)) = (templates.actors.get(session.actor), templates.archetypes.get(session.archetype)) else {
             return Err(lost());
         };
         let state = way.states.get(session.state).ok_or_else(lost)?;
@@ -137,12 +128,7 @@ impl<'t> Noise<'t> {
             region: templates.regions.get(region).ok_or_else(lost)?.as_str(),
         };
         pen.write(form, &scene)?;
-        let place = Place {
-            time: session.time,
-            feed: form.feed,
-            account: actor.account,
-            region,
-        };
+        let place = Place { time: session.time, feed: form.feed, account: actor.account, region };
         if session.left > 1 {
             session.left -= 1;
             if let Some(next) = state.next.pick(&mut self.chance) {

@@ -85,18 +85,10 @@ impl Pen {
 
     fn fill(&mut self, hole: Hole, scene: &Scene<'_>) -> Result<(), Error> {
         match hole {
-            Hole::Time => self
-                .out
-                .extend_from_slice(self.clock.iso(scene.time)?.as_bytes()),
-            Hole::Expiry => self
-                .out
-                .extend_from_slice(moment::words(scene.time + HOUR)?.as_bytes()),
-            Hole::TimeWords => self
-                .out
-                .extend_from_slice(moment::words(scene.time)?.as_bytes()),
-            Hole::Day => self
-                .out
-                .extend_from_slice(moment::day_folders(scene.time)?.as_bytes()),
+            Hole::Time => self.out.extend_from_slice(self.clock.iso(scene.time)?.as_bytes()),
+            Hole::Expiry => self.out.extend_from_slice(moment::words(scene.time + HOUR)?.as_bytes()),
+            Hole::TimeWords => self.out.extend_from_slice(moment::words(scene.time)?.as_bytes()),
+            Hole::Day => self.out.extend_from_slice(moment::day_folders(scene.time)?.as_bytes()),
             Hole::SessionStart => self.out.extend_from_slice(scene.session_start.as_bytes()),
             Hole::SessionKey => self.out.extend_from_slice(scene.session_key),
             Hole::Address => self.out.extend_from_slice(scene.address),

@@ -27,15 +27,9 @@ impl Rota {
     /// The rota of a window of `hours` from `start`.
     pub(crate) fn new(templates: &Templates, start: i64, hours: u32) -> Result<Self, Error> {
         if hours == 0 || hours > HOURS_MAX {
-            return Err(Error::new(format!(
-                "a window has 1 to {HOURS_MAX} hours, not {hours}"
-            )));
+            return Err(Error::new(format!("a window has 1 to {HOURS_MAX} hours, not {hours}")));
         }
-        let mut rota = Self {
-            start,
-            upper: Vec::new(),
-            people: Vec::new(),
-        };
+        let mut rota = Self { start, upper: Vec::new(), people: Vec::new() };
         let mut total: u64 = 0;
         for hour in 0..i64::from(hours) {
             let at = start + hour * HOUR;
@@ -54,10 +48,7 @@ impl Rota {
     pub(crate) fn begins(&self, done: u64, wanted: u64) -> i64 {
         let total = u128::from(self.upper.last().copied().unwrap_or(0));
         let mark = u128::from(done) * total / u128::from(wanted.max(1));
-        let hour = self
-            .upper
-            .partition_point(|upper| u128::from(*upper) <= mark)
-            .min(self.upper.len().saturating_sub(1));
+        let hour = self.upper.partition_point(|upper| u128::from(*upper) <= mark).min(self.upper.len().saturating_sub(1));
         let upper = u128::from(self.upper.get(hour).copied().unwrap_or(0));
         let lower = match hour.checked_sub(1) {
             Some(before) => u128::from(self.upper.get(before).copied().unwrap_or(0)),

@@ -56,10 +56,7 @@ impl<'t> Schedule<'t> {
     pub(crate) fn new(templates: &'t Templates, options: &Options) -> Result<Self, Error> {
         let mut schedule = Self::default();
         let mut chance = Chance::new(options.seed, STREAM);
-        let window = Window {
-            start: options.start,
-            end: options.start + i64::from(options.hours) * HOUR,
-        };
+        let window = Window { start: options.start, end: options.start + i64::from(options.hours) * HOUR };
         schedule.tell(&templates.twins, true, &window, &mut chance)?;
         if options.intrusion {
             schedule.tell(&templates.intrusion, false, &window, &mut chance)?;
@@ -74,13 +71,7 @@ impl<'t> Schedule<'t> {
         silences.any(|silence| silence.feed == feed && silence.from <= time && time < silence.to)
     }
 
-    fn tell(
-        &mut self,
-        story: &'t Story,
-        is_twin: bool,
-        window: &Window,
-        chance: &mut Chance,
-    ) -> Result<(), Error> {
+    fn tell(&mut self, story: &'t Story, is_twin: bool, window: &Window, chance: &mut Chance) -> Result<(), Error> {
         let mut times: BTreeMap<&str, i64> = BTreeMap::new();
         for act in &story.acts {
             let other = act.same_time_as.as_deref();
@@ -108,36 +99,20 @@ impl<'t> Schedule<'t> {
                 && window.start <= from
                 && from < window.end
             {
-                self.silences.push(Silence {
-                    feed: rule.feed,
-                    from,
-                    to,
-                });
+                self.silences.push(Silence { feed: rule.feed, from, to });
             }
         }
         Ok(())
     }
 
-    fn plan(
-        &mut self,
-        act: &'t Act,
-        time: i64,
-        session: i64,
-        is_twin: bool,
-        chance: &mut Chance,
-    ) -> Result<(), Error> {
+    fn plan(&mut self, act: &'t Act, time: i64, session: i64, is_twin: bool, chance: &mut Chance) -> Result<(), Error> {
         let planned = self.planned.len();
         self.planned.push(Planned { act, time, is_twin });
         let count = i64::try_from(act.lines.len()).unwrap_or(1).max(1);
         let step = act.spread_ms / count;
         let mut at = time;
         for line in &act.lines {
-            self.calls.push(Call {
-                time: at + chance.between(0, step / 2),
-                planned,
-                line,
-                session_start: moment::iso(session)?,
-            });
+            self.calls.push(Call { time: at + chance.between(0, step / 2), planned, line, session_start: moment::iso(session)? });
             at += step;
         }
         Ok(())

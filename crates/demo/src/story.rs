@@ -55,10 +55,7 @@ impl Story {
         let mut acts = Vec::with_capacity(file.steps.len());
         for step in &file.steps {
             let Some(actor) = file.actors.get(&step.actor) else {
-                return Err(Error::new(format!(
-                    "the step `{}` names an unknown actor `{}`",
-                    step.name, step.actor
-                )));
+                return Err(Error::new(format!("the step `{}` names an unknown actor `{}`", step.name, step.actor)));
             };
             acts.push(act(file.anchor_minute, step, actor, library)?);
         }
@@ -66,22 +63,12 @@ impl Story {
         for silence in &file.silences {
             for end in [&silence.from, &silence.to] {
                 if !acts.iter().any(|act| act.name == *end) {
-                    return Err(Error::new(format!(
-                        "a silence names an unknown step `{end}`"
-                    )));
+                    return Err(Error::new(format!("a silence names an unknown step `{end}`")));
                 }
             }
-            silences.push(SilenceRule {
-                feed: library.feed(&silence.feed)?,
-                from: silence.from.clone(),
-                to: silence.to.clone(),
-            });
+            silences.push(SilenceRule { feed: library.feed(&silence.feed)?, from: silence.from.clone(), to: silence.to.clone() });
         }
-        Ok(Self {
-            jitter_ms: file.jitter_seconds * SECOND,
-            acts,
-            silences,
-        })
+        Ok(Self { jitter_ms: file.jitter_seconds * SECOND, acts, silences })
     }
 }
 
@@ -91,30 +78,18 @@ struct Writer {
     values: Values,
 }
 
-fn act(
-    anchor_minute: i64,
-    step: &StepFile,
-    actor: &ActorFile,
-    library: &Library<'_>,
-) -> Result<Act, Error> {
+fn act(anchor_minute: i64, step: &StepFile, actor: &ActorFile, library: &Library<'_>) -> Result<Act, Error> {
     let writer = writer(step, actor, library)?;
     let mut lines = Vec::new();
     let single = [Values::new()];
-    let rows: &[Values] = if step.rows.is_empty() {
-        &single
-    } else {
-        &step.rows
-    };
+    let rows: &[Values] = if step.rows.is_empty() { &single } else { &step.rows };
     for region in &step.regions {
         for row in rows {
             lines.push(line(step, region, row, &writer, library)?);
         }
     }
     if lines.is_empty() {
-        return Err(Error::new(format!(
-            "the step `{}` names no region",
-            step.name
-        )));
+        return Err(Error::new(format!("the step `{}` names no region", step.name)));
     }
     Ok(Act {
         name: step.name.clone(),
@@ -130,13 +105,7 @@ fn act(
     })
 }
 
-fn line(
-    step: &StepFile,
-    region: &str,
-    row: &Values,
-    writer: &Writer,
-    library: &Library<'_>,
-) -> Result<Line, Error> {
+fn line(step: &StepFile, region: &str, row: &Values, writer: &Writer, library: &Library<'_>) -> Result<Line, Error> {
     let mut values = writer.values.clone();
     for layer in [&step.values, row] {
         for (name, value) in layer {
@@ -151,21 +120,12 @@ fn line(
         .form(template, writer.account, &values)
         .map_err(|cause| Error::new(format!("the step `{}`: {cause}", step.name)))?;
     let region = form.region.unwrap_or(region);
-    Ok(Line {
-        form,
-        account: writer.account,
-        region,
-    })
+    Ok(Line { form, account: writer.account, region })
 }
 
 /// A principal's own values, address and user agent, then what the actor changes.
 fn writer(step: &StepFile, actor: &ActorFile, library: &Library<'_>) -> Result<Writer, Error> {
-    let wrong = |what: &str| {
-        Error::new(format!(
-            "the actor `{}` of the step `{}` {what}",
-            step.actor, step.name
-        ))
-    };
+    let wrong = |what: &str| Error::new(format!("the actor `{}` of the step `{}` {what}", step.actor, step.name));
     let world = library.world;
     let Some(name) = &actor.principal else {
         let (Some(id), Some(identity)) = (&actor.account, &actor.identity) else {

@@ -45,10 +45,7 @@ pub(crate) fn run(
     let mut noise = Noise::new(templates, sessions, options.start, options.hours, wanted)?;
     let mut pen = Pen::new(Chance::new(options.seed, RECORDS));
     let mut story_pen = Pen::new(Chance::new(options.seed, STORIES));
-    let mut outcome = Outcome {
-        event_ids: vec![Vec::new(); schedule.planned.len()],
-        ..Outcome::default()
-    };
+    let mut outcome = Outcome { event_ids: vec![Vec::new(); schedule.planned.len()], ..Outcome::default() };
     let mut calls = schedule.calls.iter().peekable();
     loop {
         let next = noise.next_time()?;
@@ -82,23 +79,8 @@ pub(crate) fn run(
 
 /// Writes one record of a story; its address, agent and keys are fixed in its form.
 fn tell(templates: &Templates, call: &Call<'_>, pen: &mut Pen) -> Result<Place, Error> {
-    let region = templates
-        .regions
-        .get(call.line.region)
-        .ok_or_else(|| Error::new("a step is in an unknown region"))?;
-    let scene = Scene {
-        time: call.time,
-        session_start: &call.session_start,
-        session_key: b"",
-        address: b"",
-        agent: b"",
-        region,
-    };
+    let region = templates.regions.get(call.line.region).ok_or_else(|| Error::new("a step is in an unknown region"))?;
+    let scene = Scene { time: call.time, session_start: &call.session_start, session_key: b"", address: b"", agent: b"", region };
     pen.write(&call.line.form, &scene)?;
-    Ok(Place {
-        time: call.time,
-        feed: call.line.form.feed,
-        account: call.line.account,
-        region: call.line.region,
-    })
+    Ok(Place { time: call.time, feed: call.line.form.feed, account: call.line.account, region: call.line.region })
 }

@@ -75,17 +75,12 @@ fn text<'v>(event: &'v Value, key: &str) -> &'v str {
 fn region(event: &Value) -> &str {
     let mut fields = event.as_object().unwrap().iter();
     let field = fields.find(|(name, _)| name.ends_with("Region"));
-    field
-        .and_then(|(_, value)| value.as_str())
-        .unwrap_or_default()
+    field.and_then(|(_, value)| value.as_str()).unwrap_or_default()
 }
 
 #[test]
 fn same_options_same_bytes() {
-    let options = Options {
-        events: 3_000,
-        ..Options::default()
-    };
+    let options = Options { events: 3_000, ..Options::default() };
     let (first, _) = make(&options, None);
     let (second, _) = make(&options, None);
     assert!(first == second);
@@ -95,10 +90,7 @@ fn same_options_same_bytes() {
 
 #[test]
 fn records_are_json_in_order_and_as_many_as_asked() {
-    let options = Options {
-        intrusion: false,
-        ..Options::default()
-    };
+    let options = Options { intrusion: false, ..Options::default() };
     let events = raw(&options);
     assert_eq!(events.len(), 10_000);
     let times: Vec<&str> = events.iter().map(|e| text(e, "eventTime")).collect();
@@ -116,29 +108,18 @@ fn records_are_json_in_order_and_as_many_as_asked() {
 
 #[test]
 fn the_mix_is_believable() {
-    let options = Options {
-        events: 20_000,
-        intrusion: false,
-        ..Options::default()
-    };
+    let options = Options { events: 20_000, intrusion: false, ..Options::default() };
     let events = raw(&options);
     let data = events.iter().filter(|e| e["eventCategory"] == "Data");
     let share = data.count() * 100 / events.len();
     assert!((28..=42).contains(&share), "data events: {share} %");
     let refused = events.iter().filter(|e| !e["errorCode"].is_null());
     let per_mille = refused.count() * 1_000 / events.len();
-    assert!(
-        (10..=35).contains(&per_mille),
-        "refused: {per_mille} per mille"
-    );
+    assert!((10..=35).contains(&per_mille), "refused: {per_mille} per mille");
     for category in ["Management", "Data", "Insight", "NetworkActivity"] {
         assert!(events.iter().any(|e| e["eventCategory"] == category));
     }
-    assert!(
-        events
-            .iter()
-            .any(|e| text(e, "eventType").ends_with("ServiceEvent"))
-    );
+    assert!(events.iter().any(|e| text(e, "eventType").ends_with("ServiceEvent")));
 }
 
 #[test]
@@ -174,12 +155,7 @@ fn objects_hold_what_the_truth_says() {
         assert!(!planted.event_ids.is_empty());
         assert!(planted.event_ids.iter().all(|id| ids.contains_key(id)));
     }
-    assert!(
-        truth
-            .twins
-            .iter()
-            .all(|twin| ids.contains_key(&twin.event_id))
-    );
+    assert!(truth.twins.iter().all(|twin| ids.contains_key(&twin.event_id)));
     assert_eq!(objects.last().unwrap().path, "truth.json");
 }
 
@@ -246,10 +222,7 @@ fn digests_prove_every_object_and_form_chains() {
     assert_eq!(digests, truth.digests);
     // 18 chains, of which three begin again after the stop.
     assert_eq!(starts, 21);
-    for object in objects
-        .iter()
-        .filter(|o| is_log(o) && !o.path.contains("-Insight/"))
-    {
+    for object in objects.iter().filter(|o| is_log(o) && !o.path.contains("-Insight/")) {
         let unlisted = truth.objects_without_digest.contains(&object.path);
         assert_ne!(unlisted, listed.contains(&object.path));
     }
@@ -258,24 +231,19 @@ fn digests_prove_every_object_and_form_chains() {
 #[test]
 fn the_chain_of_identities_holds() {
     let events = raw(&Options::default());
-    let made: Vec<&Value> = events
-        .iter()
-        .filter(|e| e["eventName"] == "CreateAccessKey" && e["errorCode"].is_null())
-        .collect();
+    let made: Vec<&Value> = events.iter().filter(|e| e["eventName"] == "CreateAccessKey" && e["errorCode"].is_null()).collect();
     for event in &events {
         let key = text(&event["userIdentity"], "accessKeyId");
         let is_stolen = text(event, "sourceIPAddress") == "203.0.113.77";
         if is_stolen && key.starts_with("AKIA") {
             let maker = made.iter().find(|m| {
-                m["responseElements"]["accessKey"]["accessKeyId"] == key
-                    && text(m, "eventTime") < text(event, "eventTime")
+                m["responseElements"]["accessKey"]["accessKeyId"] == key && text(m, "eventTime") < text(event, "eventTime")
             });
             assert!(maker.is_some(), "nobody made {key}");
         }
     }
-    let stolen = events.iter().filter(|e| {
-        e["sourceIPAddress"] == "203.0.113.77" && text(e, "eventTime") < "2026-11-12T02:06:00Z"
-    });
+    let stolen =
+        events.iter().filter(|e| e["sourceIPAddress"] == "203.0.113.77" && text(e, "eventTime") < "2026-11-12T02:06:00Z");
     let stolen: Vec<&Value> = stolen.collect();
     let refused = stolen.iter().filter(|e| e["errorCode"] == "AccessDenied");
     let refused = refused.count();

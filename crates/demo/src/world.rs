@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::archetype::Archetype;
 use crate::compile::Form;
-use crate::content::{
-    self, DigestFile, EnvelopeFile, FeedFile, PrincipalFile, StoryFile, WorldFile,
-};
+use crate::content::{self, DigestFile, EnvelopeFile, FeedFile, PrincipalFile, StoryFile, WorldFile};
 use crate::error::Error;
 use crate::library::Library;
 use crate::story::Story;
@@ -105,17 +103,10 @@ impl Templates {
 
 /// The world's file and its path, whatever its folder.
 fn world_file(files: &BTreeMap<String, String>) -> Option<(&str, &str)> {
-    files
-        .iter()
-        .find(|(path, _)| path.rsplit('/').next() == Some(WORLD))
-        .map(|(path, text)| (path.as_str(), text.as_str()))
+    files.iter().find(|(path, _)| path.rsplit('/').next() == Some(WORLD)).map(|(path, text)| (path.as_str(), text.as_str()))
 }
 
-fn story(
-    files: &BTreeMap<String, String>,
-    path: &str,
-    library: &Library<'_>,
-) -> Result<Story, Error> {
+fn story(files: &BTreeMap<String, String>, path: &str, library: &Library<'_>) -> Result<Story, Error> {
     let Some(text) = files.get(path) else {
         return Ok(Story::default());
     };
@@ -123,35 +114,23 @@ fn story(
     Story::new(&file, library)
 }
 
-fn people(
-    library: &Library<'_>,
-    archetypes: &[Archetype],
-) -> Result<(Vec<Principal>, Vec<Actor>), Error> {
+fn people(library: &Library<'_>, archetypes: &[Archetype]) -> Result<(Vec<Principal>, Vec<Actor>), Error> {
     let world: &WorldFile = library.world;
     let mut principals = Vec::with_capacity(world.principals.len());
     let mut actors = Vec::new();
     for file in &world.principals {
         let known = archetypes.iter().position(|a| a.name == file.archetype);
         let Some(archetype) = known else {
-            return Err(Error::new(format!(
-                "the world has no archetype `{}`, wanted by `{}`",
-                file.archetype, file.name
-            )));
+            return Err(Error::new(format!("the world has no archetype `{}`, wanted by `{}`", file.archetype, file.name)));
         };
         if file.addresses.is_empty() || file.access.is_empty() {
-            return Err(Error::new(format!(
-                "`{}` needs an address and an account to work in",
-                file.name
-            )));
+            return Err(Error::new(format!("`{}` needs an address and an account to work in", file.name)));
         }
         let first = actors.len();
         for place in 0..file.access.len() {
             actors.push(actor(library, archetypes, archetype, file, place)?);
         }
-        principals.push(Principal {
-            archetype,
-            actors: (first..actors.len()).collect(),
-        });
+        principals.push(Principal { archetype, actors: (first..actors.len()).collect() });
     }
     if principals.is_empty() {
         return Err(Error::new("nobody lives in the demo world"));
@@ -181,11 +160,7 @@ fn actor(
     Ok(Actor {
         archetype,
         account,
-        addresses: file
-            .addresses
-            .iter()
-            .map(|address| address.clone().into_bytes())
-            .collect(),
+        addresses: file.addresses.iter().map(|address| address.clone().into_bytes()).collect(),
         forms,
     })
 }

@@ -160,7 +160,9 @@ impl Compiler<'_, '_> {
     fn keyword(&mut self, value: &SigmaValue) -> Expression {
         let test = match value {
             SigmaValue::String(string) => text(&string.parts, Place::Inside, Case::Fold),
-            SigmaValue::Integer(number) => text(&[rsigma_parser::StringPart::Plain(number.to_string())], Place::Inside, Case::Fold),
+            SigmaValue::Integer(number) => {
+                text(&[rsigma_parser::StringPart::Plain(number.to_string())], Place::Inside, Case::Fold)
+            }
             SigmaValue::Float(number) => text(&[rsigma_parser::StringPart::Plain(number.to_string())], Place::Inside, Case::Fold),
             SigmaValue::Bool(flag) => text(&[rsigma_parser::StringPart::Plain(flag.to_string())], Place::Inside, Case::Fold),
             SigmaValue::Null => return Expression::Constant(false),

@@ -2,7 +2,7 @@
 //!
 //! Choices where the specification is open: group keys compare without case; an event without a
 //! group field is not counted; a nested correlation sees an alert of the inner one at each of its
-//! firing windows, at the time the window ends.
+//! firing windows, at the time the window ends; an order is told by the first events that make it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use vigie_model::{EventFacts, Millis};
 use crate::error::Mistake;
 use crate::predicate::{Order, fold};
 use crate::ruleset::RuleSet;
-use crate::window::{Bound, Criterion, Measure, Run, Which, Window};
+use crate::window::{About, Bound, Criterion, Measure, Run, Which, Window};
 
 /// The event of a hit, shared by every window that holds it.
 pub type HitEvent = Arc<EventFacts>;
@@ -70,7 +70,11 @@ pub(crate) struct Correlation {
 }
 
 impl Correlation {
-    pub(crate) fn compile(rule: u32, source: &CorrelationRule, find: &dyn Fn(&str) -> Option<u32>) -> Result<Correlation, Mistake> {
+    pub(crate) fn compile(
+        rule: u32,
+        source: &CorrelationRule,
+        find: &dyn Fn(&str) -> Option<u32>,
+    ) -> Result<Correlation, Mistake> {
         if source.window != WindowMode::Sliding {
             return Err(Mistake::new("only sliding windows are in Sigma 2.1", "leave out `window`", "window"));
         }
@@ -160,7 +164,9 @@ fn which(expression: &ConditionExpr, source: &CorrelationRule) -> Result<Which, 
         ConditionExpr::Not(inner) => which(inner, source).map(|inner| Which::Not(Box::new(inner))),
         ConditionExpr::Identifier(name) => match source.rules.iter().position(|rule| rule == name) {
             Some(member) => Ok(Which::Member(member)),
-            None => Err(Mistake::new(format!("the condition names `{name}`, which is not among the rules"), "name one of them", name)),
+            None => {
+                Err(Mistake::new(format!("the condition names `{name}`, which is not among the rules"), "name one of them", name))
+            }
         },
         ConditionExpr::Selector { .. } => {
             Err(Mistake::new("a correlation's condition cannot select by pattern", "name the rules", "condition"))
@@ -225,7 +231,8 @@ impl<'s> Correlator<'s> {
             }
         }
         self.now = Some(at);
-        self.feed(hit, report);
+        let about = About { event: Arc::clone(&hit.event), inner: Vec::new() };
+        self.feed(hit.rule, at, &about, &hit.values, report);
     }
 
     /// Reports what is still open after the last hit.
@@ -234,26 +241,29 @@ impl<'s> Correlator<'s> {
         self.sweep(None, report);
     }
 
-    fn feed(&mut self, hit: &Hit, report: &mut dyn FnMut(Firing)) {
-        let Some(feeds) = self.feeds.get(&hit.rule) else {
+    fn feed(&mut self, rule: u32, at: Millis, about: &About, values: &[Option<String>], report: &mut dyn FnMut(Firing)) {
+        let Some(feeds) = self.feeds.get(&rule) else {
             return;
         };
-        for &(number, at) in feeds {
+        for &(number, place) in feeds {
             let Some(correlation) = self.set.correlations().get(number) else {
                 continue;
             };
-            let Some(member) = correlation.members.get(at) else {
+            let Some(member) = correlation.members.get(place) else {
                 continue;
             };
-            let value = |(_, at): &(String, usize)| hit.values.get(*at).cloned().flatten();
+            let value = |(_, at): &(String, usize)| values.get(*at).cloned().flatten();
             let shown: Option<Vec<String>> = member.group.iter().map(value).collect();
             let Some(shown) = shown else {
                 continue;
             };
             let key: GroupKey = shown.iter().map(|value| fold(value)).collect();
-            let values: Option<Vec<String>> = member.values.iter().map(|place| value(place).map(|text| fold(&text))).collect();
-            let value = values.filter(|values| !values.is_empty()).map(|values| values.join("\u{1f}"));
-            let is_valued = matches!(correlation.criterion.measure, Measure::ValueCount | Measure::Sum | Measure::Average | Measure::Percentile(_));
+            let measured: Option<Vec<String>> = member.values.iter().map(|place| value(place).map(|text| fold(&text))).collect();
+            let value = measured.filter(|values| !values.is_empty()).map(|values| values.join("\u{1f}"));
+            let is_valued = matches!(
+                correlation.criterion.measure,
+                Measure::ValueCount | Measure::Sum | Measure::Average | Measure::Percentile(_)
+            );
             if is_valued && value.is_none() {
                 continue;
             }
@@ -261,10 +271,10 @@ impl<'s> Correlator<'s> {
                 continue;
             };
             let group = groups.entry(key.clone()).or_insert_with(|| Group { shown, window: Window::default() });
-            if let Some(run) = group.window.close(&correlation.criterion, Some(hit.event.occurred)) {
+            if let Some(run) = group.window.close(&correlation.criterion, Some(at)) {
                 report(firing(correlation, &group.shown, run));
             }
-            group.window.add(&correlation.criterion, hit.event.occurred, at, value, Arc::clone(&hit.event));
+            group.window.add(&correlation.criterion, at, place, value, about.clone());
             if let Some(touched) = self.touched.get_mut(number) {
                 touched.insert(key, ());
             }
@@ -287,13 +297,14 @@ impl<'s> Correlator<'s> {
                 if let Some(group) = group
                     && group.window.settle(&correlation.criterion, now)
                     && self.feeds.contains_key(&correlation.rule)
+                    && let Some(about) = group.window.about(&correlation.criterion)
                 {
-                    alerts.extend(group.window.alert().map(|event| (event, group.shown.clone())));
+                    alerts.push((about, group.shown.clone()));
                 }
             }
-            for (event, shown) in alerts {
+            for (about, shown) in alerts {
                 let values = self.set.alert_values(correlation.rule, &correlation.group_names, &shown);
-                self.feed(&Hit { rule: correlation.rule, event, values }, report);
+                self.feed(correlation.rule, now, &about, &values, report);
             }
         }
     }

@@ -29,7 +29,7 @@ pub(crate) enum ItemTest {
 /// Values that one value may be spelled as (dashes, base64 offsets); more are refused.
 const SPELLINGS_MAX: usize = 1024;
 /// Bytes of a compiled regular expression.
-pub(crate) const REGEX_BYTES_MAX: usize = 1024 * 1024;
+pub(crate) const REGEX_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Turns the values of an item into tests.
 pub(crate) fn item(item: &DetectionItem) -> Result<Item, Mistake> {
@@ -266,9 +266,9 @@ fn dashes(parts: &[StringPart]) -> Vec<Vec<StringPart>> {
             StringPart::Plain(text) => dash_spellings(text).into_iter().map(|text| plain(&text)).collect(),
             special => vec![special.clone()],
         };
-        let longer = variants.iter().flat_map(|head| {
-            spellings.iter().map(|tail| head.iter().cloned().chain([tail.clone()]).collect::<Vec<_>>())
-        });
+        let longer = variants
+            .iter()
+            .flat_map(|head| spellings.iter().map(|tail| head.iter().cloned().chain([tail.clone()]).collect::<Vec<_>>()));
         variants = longer.take(SPELLINGS_MAX + 1).collect();
     }
     variants
@@ -319,7 +319,9 @@ fn joined(parts: &[StringPart]) -> Vec<u8> {
     let mut out = Vec::new();
     for part in parts {
         match part {
-            StringPart::Plain(text) if text.contains('\0') => out.extend(text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?'))),
+            StringPart::Plain(text) if text.contains('\0') => {
+                out.extend(text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')))
+            }
             StringPart::Plain(text) => out.extend_from_slice(text.as_bytes()),
             StringPart::Special(SpecialChar::WildcardMulti) => out.push(b'*'),
             StringPart::Special(SpecialChar::WildcardSingle) => out.push(b'?'),

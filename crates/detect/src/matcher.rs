@@ -200,7 +200,8 @@ fn iso_week(at: i64, year: i64) -> i64 {
     let day = at.div_euclid(DAY_MS);
     // 1970-01-01 was a Thursday; the week of a day is the week of its Thursday.
     let thursday = day - (day + 3).rem_euclid(7) + 3;
-    let year_of_thursday = vigie_model::format_utc(thursday * DAY_MS).get(0..4).and_then(|year| year.parse().ok()).unwrap_or(year);
+    let year_of_thursday =
+        vigie_model::format_utc(thursday * DAY_MS).get(0..4).and_then(|year| year.parse().ok()).unwrap_or(year);
     let january = parse_rfc3339(&format!("{year_of_thursday:04}-01-01T00:00:00Z")).unwrap_or(0).div_euclid(DAY_MS);
     (thursday - january) / 7 + 1
 }

@@ -196,7 +196,14 @@ impl Partition {
                 keywords.find(&leaf, buffer, hits);
                 true
             });
-            mark_all(&scratch.hits, scratch.epoch, &mut scratch.holds, &mut scratch.candidate, &mut scratch.candidates, &self.guards);
+            mark_all(
+                &scratch.hits,
+                scratch.epoch,
+                &mut scratch.holds,
+                &mut scratch.candidate,
+                &mut scratch.candidates,
+                &self.guards,
+            );
         }
         let mut candidates = std::mem::take(&mut scratch.candidates);
         candidates.extend_from_slice(&self.unguarded);
@@ -226,7 +233,15 @@ impl Partition {
     }
 
     /// Answers every question about one field.
-    fn ask(&self, number: usize, field: Field, matcher: &Matcher, native: &View<'_, '_>, event: &Event<'_>, scratch: &mut Scratch) {
+    fn ask(
+        &self,
+        number: usize,
+        field: Field,
+        matcher: &Matcher,
+        native: &View<'_, '_>,
+        event: &Event<'_>,
+        scratch: &mut Scratch,
+    ) {
         let plain = match field.side {
             Side::Native => native.plain(field.slot),
             Side::Ocsf => event.plain(field.slot),
@@ -444,7 +459,8 @@ fn guard(
         }
         Some(all)
     };
-    let cheapest = |parts: &[Expression]| parts.iter().filter_map(|part| guard(part, is_negated, table, cost)).min_by_key(|set| set.0);
+    let cheapest =
+        |parts: &[Expression]| parts.iter().filter_map(|part| guard(part, is_negated, table, cost)).min_by_key(|set| set.0);
     match expression {
         // A constant that is false guards itself with nothing.
         Expression::Constant(truth) => (*truth == is_negated).then_some((0, Vec::new())),
@@ -458,6 +474,12 @@ fn guard(
         Expression::Or(parts) if is_negated => cheapest(parts),
         Expression::And(parts) | Expression::Or(parts) => union(parts),
         Expression::AtLeast(..) if is_negated => None,
-        Expression::AtLeast(least, parts) => if *least == 0 { None } else { union(parts) },
+        Expression::AtLeast(least, parts) => {
+            if *least == 0 {
+                None
+            } else {
+                union(parts)
+            }
+        }
     }
 }

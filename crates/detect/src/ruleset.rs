@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use rsigma_parser::{
-    CorrelationRule, FilterRule, FilterRuleTarget, Level, LogSource, SigmaRule, parse_sigma_yaml,
-};
+use rsigma_parser::{CorrelationRule, FilterRule, FilterRuleTarget, Level, LogSource, SigmaRule, parse_sigma_yaml};
 use vigie_model::{RuleFacts, Severity};
 use vigie_record::PathSet;
 
@@ -325,7 +323,13 @@ impl RuleSet {
         Partition::new(fields.native, fields.ocsf, table, members)
     }
 
-    fn filters_of(&self, number: u32, rule: &SigmaRule, query: &LogQuery, compiler: &mut Compiler<'_, '_>) -> Vec<(u32, Expression)> {
+    fn filters_of(
+        &self,
+        number: u32,
+        rule: &SigmaRule,
+        query: &LogQuery,
+        compiler: &mut Compiler<'_, '_>,
+    ) -> Vec<(u32, Expression)> {
         let mut filters = Vec::new();
         for (at, candidate) in self.rules.iter().enumerate() {
             let Body::Filter(filter) = &candidate.body else {
@@ -335,9 +339,10 @@ impl RuleSet {
                 FilterRuleTarget::Any => true,
                 FilterRuleTarget::Specific(names) => names.iter().any(|name| self.find(name) == Some(number)),
             };
-            let has_source = filter.logsource.as_ref().is_none_or(|source| {
-                side_of(source) == side_of(&rule.logsource) && applies(source, query)
-            });
+            let has_source = filter
+                .logsource
+                .as_ref()
+                .is_none_or(|source| side_of(source) == side_of(&rule.logsource) && applies(source, query));
             if is_named && has_source {
                 if let Ok(expression) = compiler.detections(&filter.detection) {
                     filters.push((u32::try_from(at).unwrap_or(u32::MAX), expression));
@@ -366,7 +371,8 @@ fn applies(source: &LogSource, query: &LogQuery) -> bool {
     says_something
         && fits(&source.product, &query.product)
         && fits(&source.service, &query.service)
-        && fits(&source.category, &query.category)
+        // A rule that names the service may call its category what it likes (`application`).
+        && (source.service.is_some() || fits(&source.category, &query.category))
 }
 
 fn severity(level: Option<Level>) -> Severity {

@@ -4,7 +4,7 @@
 //! ends at each event and reaches back one timespan, both ends included; events of one instant count
 //! together.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use vigie_model::limits::RELATED_EVENTS_MAX;
@@ -72,7 +72,23 @@ pub(crate) struct Entry {
     pub(crate) member: usize,
     pub(crate) value: Option<String>,
     pub(crate) event: Arc<EventFacts>,
+    /// For an alert of an inner correlation, the events it is about.
+    inner: Vec<Arc<EventFacts>>,
     sequence: u64,
+}
+
+impl Entry {
+    /// The events it stands for.
+    fn events(&self) -> &[Arc<EventFacts>] {
+        if self.inner.is_empty() { std::slice::from_ref(&self.event) } else { &self.inner }
+    }
+}
+
+/// What an entry is about: an event, or an inner correlation's alert with its events.
+#[derive(Debug, Clone)]
+pub(crate) struct About {
+    pub(crate) event: Arc<EventFacts>,
+    pub(crate) inner: Vec<Arc<EventFacts>>,
 }
 
 /// A maximal run of overlapping windows that fire.
@@ -85,6 +101,7 @@ pub(crate) struct Run {
     pub(crate) fired_at: Arc<EventFacts>,
     pub(crate) last: Millis,
     next_sequence: u64,
+    seen: BTreeSet<u64>,
 }
 
 /// The window of one group.
@@ -113,7 +130,8 @@ fn order_key(number: f64) -> u64 {
 impl Window {
     /// Adds an event. Events come in the order of time; call [`Window::settle`] after the last
     /// event of an instant.
-    pub(crate) fn add(&mut self, criterion: &Criterion, occurred: Millis, member: usize, value: Option<String>, event: Arc<EventFacts>) {
+    pub(crate) fn add(&mut self, criterion: &Criterion, occurred: Millis, member: usize, value: Option<String>, about: About) {
+        let About { event, inner } = about;
         if !matches!(criterion.measure, Measure::Rules | Measure::Ordered | Measure::Which(_)) {
             let same = |entry: &&Entry| entry.occurred == occurred && entry.event.id == event.id;
             let instant = self.entries.iter().rev().take_while(|entry| entry.occurred == occurred);
@@ -121,7 +139,7 @@ impl Window {
                 return;
             }
         }
-        let entry = Entry { occurred, member, value, event, sequence: self.sequence };
+        let entry = Entry { occurred, member, value, event, inner, sequence: self.sequence };
         self.sequence += 1;
         self.counts.change(criterion, &entry, true);
         self.entries.push_back(entry);
@@ -138,9 +156,25 @@ impl Window {
         }
         let fires = self.fires(criterion);
         if fires {
-            self.extend_run(now);
+            self.extend_run(criterion, now);
         }
         fires
+    }
+
+    /// What an outer correlation sees of a window that fires.
+    pub(crate) fn about(&self, criterion: &Criterion) -> Option<About> {
+        let event = self.entries.back().map(|entry| Arc::clone(&entry.event))?;
+        let inner = self.telling(criterion).flat_map(Entry::events).take(RELATED_EVENTS_MAX).cloned().collect();
+        Some(About { event, inner })
+    }
+
+    /// The entries that make the window fire: for an order the first of each rule behind those of
+    /// the rule before it, else all.
+    fn telling(&self, criterion: &Criterion) -> Box<dyn Iterator<Item = &Entry> + '_> {
+        match criterion.measure {
+            Measure::Ordered => Box::new(self.order(criterion.members).1.into_iter()),
+            _ => Box::new(self.entries.iter()),
+        }
     }
 
     fn fires(&self, criterion: &Criterion) -> bool {
@@ -157,48 +191,57 @@ impl Window {
                 None => return false,
             },
             Measure::Rules => self.counts.members.iter().filter(|count| **count > 0).count() as f64,
-            Measure::Ordered => self.longest_order(criterion.members) as f64,
+            Measure::Ordered => self.order(criterion.members).0 as f64,
             Measure::Which(which) => return self.counts.shows(which),
         };
         !self.entries.is_empty() && criterion.bounds.iter().all(|bound| bound.holds(measured))
     }
 
-    /// How many of the rules matched one after the other, in their order; events of one instant
-    /// stand in any order.
-    fn longest_order(&self, members: usize) -> usize {
-        let mut reached = 0;
+    /// How many of the rules matched one after the other, in their order, and the first events that
+    /// did; events of one instant stand in any order.
+    fn order(&self, members: usize) -> (usize, Vec<&Entry>) {
+        let (mut reached, mut first) = (0, Vec::new());
         let mut entries = self.entries.iter().peekable();
-        while let Some(first) = entries.peek().map(|entry| entry.occurred) {
+        while let Some(now) = entries.peek().map(|entry| entry.occurred) {
             let mut instant = Vec::new();
-            while let Some(entry) = entries.next_if(|entry| entry.occurred == first) {
-                instant.push(entry.member);
+            while let Some(entry) = entries.next_if(|entry| entry.occurred == now) {
+                instant.push(entry);
             }
-            while reached < members && instant.contains(&reached) {
+            while reached < members && instant.iter().any(|entry| entry.member == reached) {
+                first.extend(instant.iter().filter(|entry| entry.member == reached));
                 reached += 1;
             }
         }
-        reached
+        (reached, first)
     }
 
-    fn extend_run(&mut self, now: Millis) {
+    fn extend_run(&mut self, criterion: &Criterion, now: Millis) {
         let Some(last) = self.entries.back().map(|entry| Arc::clone(&entry.event)) else {
             return;
         };
-        let run = self.run.get_or_insert_with(|| Run { events: Vec::new(), count: 0, fired_at: last, last: now, next_sequence: 0 });
+        let mut run = self.run.take().unwrap_or_else(|| Run {
+            events: Vec::new(),
+            count: 0,
+            fired_at: last,
+            last: now,
+            next_sequence: 0,
+            seen: BTreeSet::new(),
+        });
         run.last = now;
-        let from = run.next_sequence;
-        for entry in self.entries.iter().filter(|entry| entry.sequence >= from) {
-            run.count += 1;
-            if run.events.len() < RELATED_EVENTS_MAX {
-                run.events.push(Arc::clone(&entry.event));
+        for entry in self.telling(criterion) {
+            // An order may come back to an earlier event; other windows only move on.
+            let is_new = match criterion.measure {
+                Measure::Ordered => run.seen.insert(entry.sequence),
+                _ => entry.sequence >= run.next_sequence,
+            };
+            if is_new {
+                run.count += entry.events().len() as u64;
+                let room = RELATED_EVENTS_MAX.saturating_sub(run.events.len());
+                run.events.extend(entry.events().iter().take(room).cloned());
+                run.next_sequence = entry.sequence + 1;
             }
-            run.next_sequence = entry.sequence + 1;
         }
-    }
-
-    /// What an outer correlation sees of a window that fires: its last event.
-    pub(crate) fn alert(&self) -> Option<Arc<EventFacts>> {
-        self.entries.back().map(|entry| Arc::clone(&entry.event))
+        self.run = Some(run);
     }
 
     /// The run that no later window can overlap, if time has come so far.

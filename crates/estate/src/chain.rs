@@ -69,7 +69,12 @@ impl Chains {
             if chain.steps.iter().any(is_known) {
                 break;
             }
-            chain.steps.push(Step { kind: link.kind, by: link.parent.clone(), occurred: link.occurred, event_uid: link.event_uid.clone() });
+            chain.steps.push(Step {
+                kind: link.kind,
+                by: link.parent.clone(),
+                occurred: link.occurred,
+                event_uid: link.event_uid.clone(),
+            });
             (now, at) = (&link.parent, link.occurred);
         }
         chain

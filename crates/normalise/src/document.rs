@@ -71,7 +71,10 @@ impl Programme {
             ("name".to_owned(), Node::Raw(quote("verb"))),
             ("value".to_owned(), Node::Raw(quote(&operation.verb))),
             ("provider".to_owned(), Node::Raw(quote("vigie"))),
-            ("data".to_owned(), Node::Raw(format!("{{\"verb\":{},\"mapping\":{}}}", quote(&operation.verb), quote(&self.mapping.version)))),
+            (
+                "data".to_owned(),
+                Node::Raw(format!("{{\"verb\":{},\"mapping\":{}}}", quote(&operation.verb), quote(&self.mapping.version))),
+            ),
         ]);
         root.insert("enrichments".to_owned(), Node::List(vec![Node::Map(verb)]));
     }

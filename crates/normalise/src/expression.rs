@@ -21,11 +21,7 @@ pub(crate) enum Expression {
 pub(crate) fn parse(text: &str, paths: &mut PathSet) -> Result<Expression, String> {
     let mut rest = text.trim();
     let expression = operand(&mut rest, paths, 0)?;
-    if rest.is_empty() {
-        Ok(expression)
-    } else {
-        Err(format!("`{text}` goes on after its end with `{rest}`"))
-    }
+    if rest.is_empty() { Ok(expression) } else { Err(format!("`{text}` goes on after its end with `{rest}`")) }
 }
 
 /// Deepest nesting of functions.
@@ -49,9 +45,8 @@ fn operand(rest: &mut &str, paths: &mut PathSet, depth: usize) -> Result<Express
     *rest = after;
     if let Some(inside) = rest.strip_prefix('(') {
         *rest = inside.trim_start();
-        let function = Function::named(word).ok_or_else(|| {
-            format!("`{word}` is no function; the functions are {}", Function::names().join(", "))
-        })?;
+        let function = Function::named(word)
+            .ok_or_else(|| format!("`{word}` is no function; the functions are {}", Function::names().join(", ")))?;
         let arguments = arguments(rest, paths, depth)?;
         function.check(arguments.len())?;
         return Ok(Expression::Call(function, arguments));

@@ -186,7 +186,8 @@ impl Mapping {
     /// The first mistake found, with its file.
     pub fn parse(file: &dyn Fn(&str) -> Option<String>) -> Result<Mapping, ContentError> {
         let read = |name: &str| file(name).ok_or_else(|| ContentError::new(name, "is missing from the log's folder"));
-        let log: LogFile = toml::from_str(&read("log.toml")?).map_err(|error| ContentError::new("log.toml", error.to_string()))?;
+        let log: LogFile =
+            toml::from_str(&read("log.toml")?).map_err(|error| ContentError::new("log.toml", error.to_string()))?;
         let mapping: MappingFile =
             toml::from_str(&read("mapping.toml")?).map_err(|error| ContentError::new("mapping.toml", error.to_string()))?;
         for (name, format) in [("log.toml", log.format), ("mapping.toml", mapping.format)] {
@@ -230,7 +231,9 @@ fn fields(mapping: &MappingFile, paths: &mut PathSet) -> Result<Vec<Field>, Cont
         fields.push(Field { to: to.clone(), class: None, from: expression(to, text, paths)? });
     }
     for (class, members) in &mapping.class {
-        let number = class.parse().map_err(|_| ContentError::new("mapping.toml", format!("`[class.{class}]` must name a class number")))?;
+        let number = class
+            .parse()
+            .map_err(|_| ContentError::new("mapping.toml", format!("`[class.{class}]` must name a class number")))?;
         for (to, text) in members {
             fields.push(Field { to: to.clone(), class: Some(number), from: expression(to, text, paths)? });
         }

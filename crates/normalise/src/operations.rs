@@ -74,11 +74,17 @@ impl Operations {
         }
         for (number, line) in lines.enumerate() {
             let (service, operation, row) = parse_row(line, paths).ok_or_else(|| {
-                ContentError::new(&section.table, format!("line {}: wants seven columns with whole numbers in 4 and 5", number + 2))
+                ContentError::new(
+                    &section.table,
+                    format!("line {}: wants seven columns with whole numbers in 4 and 5", number + 2),
+                )
             })?;
             let known = rows.entry(service.into()).or_default().insert(operation.into(), row);
             if known.is_some() {
-                return Err(ContentError::new(&section.table, format!("line {}: {service} {operation} stands twice", number + 2)));
+                return Err(ContentError::new(
+                    &section.table,
+                    format!("line {}: {service} {operation} stands twice", number + 2),
+                ));
             }
         }
         let default = |activity_id| Operation {
@@ -90,8 +96,13 @@ impl Operations {
         };
         let words = section.default.activity.iter().map(|(word, activity)| (word.clone(), default(*activity))).collect();
         let overriding = section.overriding.as_ref().map(|row| {
-            let operation =
-                Operation { verb: row.verb.clone(), class_uid: row.class_uid, activity_id: row.activity_id, target: None, peer: None };
+            let operation = Operation {
+                verb: row.verb.clone(),
+                class_uid: row.class_uid,
+                activity_id: row.activity_id,
+                target: None,
+                peer: None,
+            };
             (paths.intern(&row.path), row.value.clone(), operation)
         });
         Ok(Operations { service, operation, rows, words, other: default(ACTIVITY_OTHER), overriding })

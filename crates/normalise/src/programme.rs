@@ -43,10 +43,27 @@ pub struct Programme {
 struct FactSlots(Vec<SlotId>);
 
 const FACT_PATHS: [&str; 22] = [
-    "metadata.uid", "verb", "api.operation", "api.service.name", "actor.user.name", "actor.user.uid",
-    "actor.user.type", "actor.session.uid", "actor.user.credential_uid", "actor.invoked_by", "src_endpoint.ip",
-    "src_endpoint.domain", "http_request.user_agent", "target", "cloud.account.uid", "cloud.region",
-    "api.response.error", "api.response.error_message", "resources.uid", "class_uid", "activity_id",
+    "metadata.uid",
+    "verb",
+    "api.operation",
+    "api.service.name",
+    "actor.user.name",
+    "actor.user.uid",
+    "actor.user.type",
+    "actor.session.uid",
+    "actor.user.credential_uid",
+    "actor.invoked_by",
+    "src_endpoint.ip",
+    "src_endpoint.domain",
+    "http_request.user_agent",
+    "target",
+    "cloud.account.uid",
+    "cloud.region",
+    "api.response.error",
+    "api.response.error_message",
+    "resources.uid",
+    "class_uid",
+    "activity_id",
     "peer",
 ];
 
@@ -152,7 +169,8 @@ impl Programme {
     pub fn identify(&self, tenant: &Tenant, row: &View<'_, '_>, occurred: i64, value_hash: u64) -> EventId {
         let text = |slot: Option<SlotId>| slot.map(|slot| row.get(slot));
         let (id, scope) = (text(Some(self.id)), text(self.scope));
-        let part = |value: &Option<Value<'_>>| value.as_ref().and_then(|value| value.text().map(|text| text.into_owned().into_bytes()));
+        let part =
+            |value: &Option<Value<'_>>| value.as_ref().and_then(|value| value.text().map(|text| text.into_owned().into_bytes()));
         let (id, scope) = (part(&id), part(&scope).unwrap_or_default());
         let log = self.mapping.log.0.as_bytes();
         let name = match id {
@@ -164,8 +182,10 @@ impl Programme {
 
     /// What a finding keeps of an event.
     pub fn facts(&self, id: EventId, event: &Event<'_>) -> EventFacts {
-        let at = |number: usize| self.facts.0.get(number).and_then(|slot| event.values.get(slot.index())).and_then(Option::as_ref);
-        let text = |number: usize| at(number).and_then(|value| value.text().map(std::borrow::Cow::into_owned)).unwrap_or_default();
+        let at =
+            |number: usize| self.facts.0.get(number).and_then(|slot| event.values.get(slot.index())).and_then(Option::as_ref);
+        let text =
+            |number: usize| at(number).and_then(|value| value.text().map(std::borrow::Cow::into_owned)).unwrap_or_default();
         let integer = |number: usize| match at(number) {
             Some(Value::Int(value)) => u32::try_from(*value).unwrap_or(0),
             _ => 0,
@@ -231,7 +251,13 @@ impl Programme {
             return None;
         }
         let event_uid = at(0).and_then(|value| value.text().map(std::borrow::Cow::into_owned)).unwrap_or_default();
-        Some(Link { occurred: event.occurred, event_uid, kind: fields.kind, child, parent: principal(&self.mapping.principal, row) })
+        Some(Link {
+            occurred: event.occurred,
+            event_uid,
+            kind: fields.kind,
+            child,
+            parent: principal(&self.mapping.principal, row),
+        })
     }
 
     /// Who acts in a record.

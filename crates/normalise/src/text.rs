@@ -45,15 +45,18 @@ impl Texts {
             false => self.0.verb.get(&facts.verb),
         };
         let template = template.map_or("{actor}: {operation}", String::as_str);
-        let sentence = fill(template, &[
-            ("actor", actor),
-            ("target", target),
-            ("peer", &facts.peer),
-            ("operation", &facts.operation),
-            ("service", &facts.service),
-            ("account", &facts.account),
-            ("region", &facts.region),
-        ]);
+        let sentence = fill(
+            template,
+            &[
+                ("actor", actor),
+                ("target", target),
+                ("peer", &facts.peer),
+                ("operation", &facts.operation),
+                ("service", &facts.service),
+                ("account", &facts.account),
+                ("region", &facts.region),
+            ],
+        );
         if facts.error.is_empty() {
             return sentence;
         }

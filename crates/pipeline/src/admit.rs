@@ -95,7 +95,8 @@ fn fill(reader: &mut dyn Read, bytes: &mut Vec<u8>, from: usize, admitted: &mut 
 
 /// A guess at what a file that is no JSON holds, for people.
 pub(crate) fn guess(head: &[u8]) -> &'static str {
-    let text = std::str::from_utf8(head).or_else(|error| std::str::from_utf8(head.get(..error.valid_up_to()).unwrap_or_default()));
+    let text =
+        std::str::from_utf8(head).or_else(|error| std::str::from_utf8(head.get(..error.valid_up_to()).unwrap_or_default()));
     match head {
         [] => "nothing",
         [b'P', b'A', b'R', b'1', ..] => "Parquet",

@@ -47,6 +47,8 @@ pub struct Hunt<'a> {
     pub threads: usize,
     /// Memory for what is sorted, in bytes, over all threads.
     pub spill_bytes: usize,
+    /// An event to explain, by the provider's id.
+    pub explain: Option<String>,
     /// Told while the hunt runs.
     pub progress: &'a Progress,
 }
@@ -84,6 +86,7 @@ impl Hunt<'_> {
             tenant: &self.tenant,
             since: self.since,
             until: self.until,
+            explain: self.explain.as_deref(),
             feeds: (0..count).map(|rule| self.rules.feeds(rule)).collect(),
         };
         let threads = self.threads.max(1);

@@ -39,7 +39,9 @@ impl<R: Read> Read for Bounded<R> {
         let read = self.inner.read(buffer)?;
         self.out += read as u64;
         if self.out > INFLATE_RATIO_CHECK_BYTES && self.out > self.bytes_in.get().saturating_mul(INFLATE_RATIO_MAX) {
-            return Err(io::Error::other(format!("expands more than {INFLATE_RATIO_MAX} times: this is no log, nothing more is read")));
+            return Err(io::Error::other(format!(
+                "expands more than {INFLATE_RATIO_MAX} times: this is no log, nothing more is read"
+            )));
         }
         Ok(read)
     }
@@ -47,11 +49,7 @@ impl<R: Read> Read for Bounded<R> {
 
 /// Calls `visit` with the plain bytes of a stream; for an archive with those of each of its files,
 /// by name.
-pub(crate) fn each_file(
-    name: &str,
-    stream: Box<dyn ByteStream>,
-    visit: &mut dyn FnMut(&str, &mut dyn Read),
-) -> io::Result<()> {
+pub(crate) fn each_file(name: &str, stream: Box<dyn ByteStream>, visit: &mut dyn FnMut(&str, &mut dyn Read)) -> io::Result<()> {
     let bytes = Rc::new(Cell::new(0));
     let counted = Counted { stream, bytes: Rc::clone(&bytes) };
     open(name, &mut BufReader::with_capacity(64 * 1024, counted), &bytes, 0, visit)

@@ -14,6 +14,8 @@ pub struct GenericPaths {
     pub time: Vec<String>,
     /// Paths of ids.
     pub id: Vec<String>,
+    /// Field names that rules use, and where they stand, by log type.
+    pub taxonomies: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// One log type, ready to read.
@@ -74,7 +76,8 @@ impl Lane {
             category: Some(log.service().to_owned()),
             has_events: false,
         };
-        let partition = rules.partition(&query, &BTreeMap::new());
+        let none = BTreeMap::new();
+        let partition = rules.partition(&query, generic.taxonomies.get(&log.0).unwrap_or(&none));
         let mut own = PathSet::new();
         let time = generic.time.iter().map(|path| own.intern(path)).collect();
         let id = generic.id.iter().map(|path| own.intern(path)).collect();
@@ -104,7 +107,10 @@ impl Lane {
         };
         let never = programme.never(self.partition.ocsf_paths());
         let reads = self.partition.ocsf_reads();
-        reads.iter().filter_map(|(rule, paths)| paths.iter().find(|path| never.contains(path)).map(|path| (*rule, (*path).to_owned()))).collect()
+        reads
+            .iter()
+            .filter_map(|(rule, paths)| paths.iter().find(|path| never.contains(path)).map(|path| (*rule, (*path).to_owned())))
+            .collect()
     }
 
     /// Whether a row read by this lane's walk is a record of its log.

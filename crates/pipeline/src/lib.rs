@@ -14,4 +14,4 @@ mod work;
 
 pub use hunt::{Hunt, Progress};
 pub use lane::{GenericPaths, Lane, Lanes};
-pub use outcome::{Activity, Outcome, Reject, RejectReason};
+pub use outcome::{Activity, Explained, Outcome, Reject, RejectReason};

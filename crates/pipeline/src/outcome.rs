@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
-use vigie_model::Millis;
+use vigie_model::{Evidence, Millis};
 
 /// Why a record was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -31,6 +31,21 @@ pub struct Reject {
     pub reason: RejectReason,
     /// The reason as a sentence's end: "the record ...".
     pub detail: String,
+}
+
+/// One event in full, for a person who asks about it.
+#[derive(Debug, Clone)]
+pub struct Explained {
+    /// The file it stood in.
+    pub file: String,
+    /// Its log type.
+    pub log: String,
+    /// The record, byte for byte.
+    pub record: String,
+    /// The OCSF document, where the log has a mapping.
+    pub document: Option<String>,
+    /// Rules that matched: index, the filter that silenced it, and the fields that made it match.
+    pub matches: Vec<(u32, Option<u32>, Vec<Evidence>)>,
 }
 
 /// What one credential or identity did in all.
@@ -81,6 +96,8 @@ pub struct Outcome {
     pub by_rule: BTreeMap<u32, u64>,
     /// Matches silenced, by filter.
     pub silenced: BTreeMap<u32, u64>,
+    /// The events that were asked about.
+    pub explained: Vec<Explained>,
     activity: HashMap<u64, Activity>,
     /// Bytes written to temporary files.
     pub spilled_bytes: u64,
@@ -150,6 +167,7 @@ impl Outcome {
             *self.rejects.entry(reason).or_default() += count;
         }
         self.reject_samples.extend(other.reject_samples);
+        self.explained.extend(other.explained);
         self.broken_files.extend(other.broken_files);
         self.foreign_files.extend(other.foreign_files);
         self.trim();

@@ -71,10 +71,7 @@ impl Sorter {
     }
 
     /// Gives every item of several sorters to `visit`, in order.
-    pub(crate) fn merge(
-        sorters: Vec<Sorter>,
-        visit: &mut dyn FnMut(u128, &[u8]) -> io::Result<()>,
-    ) -> io::Result<u64> {
+    pub(crate) fn merge(sorters: Vec<Sorter>, visit: &mut dyn FnMut(u128, &[u8]) -> io::Result<()>) -> io::Result<u64> {
         let mut spilled = 0;
         let mut readers: Vec<Box<dyn Run>> = Vec::new();
         let mut files = Vec::new();
@@ -86,7 +83,10 @@ impl Sorter {
         }
         while files.len() > RUNS_MAX {
             let rest = files.split_off(RUNS_MAX);
-            let few: Vec<Box<dyn Run>> = files.into_iter().map(|file| FileRun::open(file).map(|run| Box::new(run) as Box<dyn Run>)).collect::<io::Result<_>>()?;
+            let few: Vec<Box<dyn Run>> = files
+                .into_iter()
+                .map(|file| FileRun::open(file).map(|run| Box::new(run) as Box<dyn Run>))
+                .collect::<io::Result<_>>()?;
             let mut out = RunWriter::new()?;
             merge_runs(few, &mut |key, bytes| out.write(key, bytes))?;
             let (file, bytes) = out.finish()?;

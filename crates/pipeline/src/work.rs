@@ -10,7 +10,7 @@ use vigie_record::{Cut, Row, Value};
 
 use crate::admit::Batch;
 use crate::lane::{Lane, Lanes, OWN, PROGRAMME, RULES};
-use crate::outcome::{Outcome, Reject, RejectReason};
+use crate::outcome::{Explained, Outcome, Reject, RejectReason};
 use crate::spill::Sorter;
 
 /// A match as it is spilled: what becomes a finding, or feeds a correlation.
@@ -30,6 +30,7 @@ pub(crate) struct Shared<'a> {
     pub(crate) tenant: &'a Tenant,
     pub(crate) since: Option<Millis>,
     pub(crate) until: Option<Millis>,
+    pub(crate) explain: Option<&'a str>,
     /// For each rule, whether a correlation needs its matches.
     pub(crate) feeds: Vec<bool>,
 }
@@ -77,7 +78,7 @@ impl<'a> Worker<'a> {
             let (range, fate) = match cut {
                 Cut::Record(range) => {
                     self.outcome.records += 1;
-                    (range, self.record(batch.slice(range), &mut hint, &mut rows, &mut event)?)
+                    (range, self.record(batch.slice(range), file, &mut hint, &mut rows, &mut event)?)
                 }
                 Cut::Oversize(range) => {
                     self.outcome.records += 1;
@@ -100,7 +101,14 @@ impl<'a> Worker<'a> {
     }
 
     /// Tries the lane that the last record was of, then the others, then records inside this one.
-    fn record<'r>(&mut self, record: &'r [u8], hint: &mut usize, rows: &mut [Row<'r>], event: &mut Event<'r>) -> io::Result<Fate>
+    fn record<'r>(
+        &mut self,
+        record: &'r [u8],
+        file: &str,
+        hint: &mut usize,
+        rows: &mut [Row<'r>],
+        event: &mut Event<'r>,
+    ) -> io::Result<Fate>
     where
         'a: 'r,
     {
@@ -110,7 +118,7 @@ impl<'a> Worker<'a> {
             let (Some(lane), Some(row)) = (lanes.get(number), rows.get_mut(number)) else {
                 continue;
             };
-            match self.lane_record(number, lane, record, row, event)? {
+            match self.lane_record(number, lane, record, file, row, event)? {
                 Fate::Foreign if self.shared.lanes.forced.is_none() => {}
                 Fate::Foreign => return Ok(Fate::Foreign),
                 fate => {
@@ -121,17 +129,17 @@ impl<'a> Worker<'a> {
         }
         for (lane, row) in lanes.iter().zip(rows.iter()) {
             if let Some(inner) = wrapped(lane, row) {
-                return self.inner_record(&inner);
+                return self.inner_record(&inner, file);
             }
         }
         Ok(Fate::Foreign)
     }
 
     /// A record that stood inside another one.
-    fn inner_record(&mut self, inner: &[u8]) -> io::Result<Fate> {
+    fn inner_record(&mut self, inner: &[u8], file: &str) -> io::Result<Fate> {
         for (number, lane) in self.shared.lanes.lanes.iter().enumerate() {
             let (mut row, mut event) = (Row::new(), Event::default());
-            match self.lane_record(number, lane, inner, &mut row, &mut event)? {
+            match self.lane_record(number, lane, inner, file, &mut row, &mut event)? {
                 Fate::Foreign => {}
                 fate => return Ok(fate),
             }
@@ -139,7 +147,15 @@ impl<'a> Worker<'a> {
         Ok(Fate::Foreign)
     }
 
-    fn lane_record<'r>(&mut self, number: usize, lane: &'r Lane, record: &'r [u8], row: &mut Row<'r>, event: &mut Event<'r>) -> io::Result<Fate> {
+    fn lane_record<'r>(
+        &mut self,
+        number: usize,
+        lane: &'r Lane,
+        record: &'r [u8],
+        file: &str,
+        row: &mut Row<'r>,
+        event: &mut Event<'r>,
+    ) -> io::Result<Fate> {
         if let Err(reject) = lane.walk.read(record, row) {
             return Ok(Fate::Rejected(RejectReason::Malformed, format!("{} at byte {}", reject.reason, reject.at)));
         }
@@ -170,11 +186,19 @@ impl<'a> Worker<'a> {
             self.outcome.out_of_time += 1;
             return Ok(Fate::Kept);
         }
-        self.keep(number, lane, id, row, event)?;
+        self.keep(number, lane, id, file, row, event)?;
         Ok(Fate::Kept)
     }
 
-    fn keep<'r>(&mut self, number: usize, lane: &'r Lane, id: EventId, row: &Row<'r>, event: &Event<'r>) -> io::Result<()> {
+    fn keep<'r>(
+        &mut self,
+        number: usize,
+        lane: &'r Lane,
+        id: EventId,
+        file: &str,
+        row: &Row<'r>,
+        event: &Event<'r>,
+    ) -> io::Result<()> {
         self.outcome.duplicate_keys += u64::from(row.has_duplicate_key());
         *self.outcome.by_log.entry(lane.log.0.clone()).or_default() += 1;
         self.outcome.note(event.occurred);
@@ -197,15 +221,19 @@ impl<'a> Worker<'a> {
         let native = lane.walk.view(row, RULES);
         let mut matches = std::mem::take(&mut self.matches);
         lane.partition.observe(&native, event, scratch, &mut matches);
+        if let Some(wanted) = self.shared.explain {
+            let facts = facts_of(lane, id, row, event);
+            if facts.uid == wanted || id.to_string() == wanted {
+                let explained = explain(lane, row, event, scratch, &matches, file);
+                self.outcome.explained.push(explained);
+            }
+        }
         for found in matches.drain(..) {
             let is_fed = self.shared.feeds.get(found.rule as usize).copied().unwrap_or(false);
             if !is_fed && !self.shared.rules.reports(found.rule) {
                 continue;
             }
-            let facts = match &lane.programme {
-                Some(programme) => programme.facts(id, event),
-                None => native_facts(lane, id, row, event),
-            };
+            let facts = facts_of(lane, id, row, event);
             let hit = HitRecord {
                 rule: found.rule,
                 silenced_by: found.silenced_by,
@@ -219,6 +247,25 @@ impl<'a> Worker<'a> {
         }
         self.matches = matches;
         Ok(())
+    }
+}
+
+fn facts_of(lane: &Lane, id: EventId, row: &Row<'_>, event: &Event<'_>) -> EventFacts {
+    match &lane.programme {
+        Some(programme) => programme.facts(id, event),
+        None => native_facts(lane, id, row, event),
+    }
+}
+
+fn explain(lane: &Lane, row: &Row<'_>, event: &Event<'_>, scratch: &mut Scratch, matches: &[Match], file: &str) -> Explained {
+    let native = lane.walk.view(row, RULES);
+    let evidence = |found: &Match| (found.rule, found.silenced_by, lane.partition.evidence(found, &native, event, scratch));
+    Explained {
+        file: file.to_owned(),
+        log: lane.log.0.clone(),
+        record: String::from_utf8_lossy(row.record()).into_owned(),
+        document: lane.programme.as_ref().map(|programme| programme.document(&lane.walk.view(row, PROGRAMME))),
+        matches: matches.iter().map(evidence).collect(),
     }
 }
 

@@ -133,11 +133,7 @@ mod x86 {
             unsafe {
                 let low = half(_mm256_loadu_si256(block.as_ptr().cast::<__m256i>()));
                 let high = half(_mm256_loadu_si256(block.as_ptr().add(32).cast::<__m256i>()));
-                Masks {
-                    quote: low.0 | (high.0 << 32),
-                    backslash: low.1 | (high.1 << 32),
-                    operator: low.2 | (high.2 << 32),
-                }
+                Masks { quote: low.0 | (high.0 << 32), backslash: low.1 | (high.1 << 32), operator: low.2 | (high.2 << 32) }
             }
         })
     }

@@ -16,7 +16,7 @@ mod walk;
 
 pub use cut::{Cut, Cutter, Shape};
 pub use hash::text as hash_text;
-pub use json::{compact, each_leaf, each_member, each_item, unescape};
+pub use json::{compact, each_item, each_leaf, each_member, unescape};
 pub use path::{PathSet, SlotId};
 pub use row::{Row, View};
 pub use value::{Fields, Value};

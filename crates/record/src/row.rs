@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
+use crate::SlotId;
 use crate::json::{each_item, unescape};
 use crate::value::{Fields, Value};
-use crate::SlotId;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Kind {

@@ -20,7 +20,8 @@ pub(crate) fn printable(text: &str) -> String {
 /// apostrophe when it begins like a formula.
 pub(crate) fn cell(text: &str) -> String {
     let text = printable(text);
-    let is_formula = text.trim_start().starts_with(['=', '+', '-', '@', '|', '%', '\u{FF1D}', '\u{FF0B}', '\u{FF0D}', '\u{FF20}']);
+    let is_formula =
+        text.trim_start().starts_with(['=', '+', '-', '@', '|', '%', '\u{FF1D}', '\u{FF0B}', '\u{FF0D}', '\u{FF20}']);
     let lead = if is_formula { "'" } else { "" };
     format!("\"{lead}{}\"", text.replace('"', "\"\""))
 }

@@ -130,7 +130,9 @@ fn evidences(finding: &Finding, event: &EventFacts) -> Vec<Value> {
 
 fn actor(event: &EventFacts) -> Option<Value> {
     let mut user = Map::new();
-    for (key, value) in [("name", &event.actor), ("uid", &event.actor_uid), ("type", &event.actor_type), ("credential_uid", &event.credential)] {
+    for (key, value) in
+        [("name", &event.actor), ("uid", &event.actor_uid), ("type", &event.actor_type), ("credential_uid", &event.credential)]
+    {
         if !value.is_empty() {
             user.insert(key.to_owned(), json!(value));
         }

@@ -161,7 +161,11 @@ impl StoryBuilder {
             self.flagged.extend(finding.related.iter().cloned());
         }
         let own = principal_of(&finding.event);
-        let followed = chain.steps.iter().take_while(|step| step.kind == LinkKind::Assumed || self.flagged.contains(&step.event_uid)).count();
+        let followed = chain
+            .steps
+            .iter()
+            .take_while(|step| step.kind == LinkKind::Assumed || self.flagged.contains(&step.event_uid))
+            .count();
         let (inner, behind) = chain.steps.split_at(followed.min(chain.steps.len()));
         let lead = inner.last().map_or(&own, |step| &step.by);
         let key = key_of(lead);
@@ -182,7 +186,8 @@ impl StoryBuilder {
     /// Follows what ends and resumes recording.
     fn note_watch(&mut self, finding: &Finding) {
         let event = &finding.event;
-        let what = if event.target.is_empty() { event.resources.first().cloned().unwrap_or_default() } else { event.target.clone() };
+        let what =
+            if event.target.is_empty() { event.resources.first().cloned().unwrap_or_default() } else { event.target.clone() };
         if !event.error.is_empty() || !event.verb.starts_with("log.") || finding.events > 1 {
             return;
         }
@@ -311,7 +316,11 @@ pub(crate) fn principal_of(event: &EventFacts) -> Principal {
 
 /// What tells one principal from another: its credential, else its id, else its name.
 pub(crate) fn key_of(principal: &Principal) -> String {
-    [&principal.credential, &principal.uid, &principal.name].into_iter().find(|part| !part.is_empty()).cloned().unwrap_or_default()
+    [&principal.credential, &principal.uid, &principal.name]
+        .into_iter()
+        .find(|part| !part.is_empty())
+        .cloned()
+        .unwrap_or_default()
 }
 
 /// The name of a principal for readers: the person where one is known.

@@ -117,22 +117,28 @@ fn head(page: &mut Page, story: &Story, words: &dyn Words, zone: &Zone) {
         (_, _, 1) => "head.one",
         _ => "head.many",
     };
-    page.line(&words.label(key, &[
-        ("threads", &number(serious, words)),
-        ("findings", &number(story.findings, words)),
-        ("events", &number(facts.events, words)),
-        ("logs", &logs.join(", ")),
-        ("files", &number(facts.files, words)),
-    ]));
-    if facts.events > 0 {
-        page.line(&words.label("head.span", &[
-            ("from", &from),
-            ("to", &to),
-            ("zone", &zone.name),
+    page.line(&words.label(
+        key,
+        &[
+            ("threads", &number(serious, words)),
+            ("findings", &number(story.findings, words)),
+            ("events", &number(facts.events, words)),
+            ("logs", &logs.join(", ")),
             ("files", &number(facts.files, words)),
-            ("duplicates", &number(facts.duplicates, words)),
-            ("rules", &number(facts.rules, words)),
-        ]));
+        ],
+    ));
+    if facts.events > 0 {
+        page.line(&words.label(
+            "head.span",
+            &[
+                ("from", &from),
+                ("to", &to),
+                ("zone", &zone.name),
+                ("files", &number(facts.files, words)),
+                ("duplicates", &number(facts.duplicates, words)),
+                ("rules", &number(facts.rules, words)),
+            ],
+        ));
     }
 }
 
@@ -146,12 +152,15 @@ fn credential(principal: &Principal, words: &dyn Words) -> String {
 
 fn tell(page: &mut Page, thread: &Thread, rules: &[RuleFacts], words: &dyn Words, zone: &Zone, activity: &ActivityOf<'_>) {
     let severity = words.severity(thread.severity.word()).to_uppercase();
-    page.line(&words.label("thread.head", &[
-        ("severity", &severity),
-        ("who", &credential(&thread.lead, words)),
-        ("findings", &number(thread.findings, words)),
-        ("rules", &number(thread.rules.len() as u64, words)),
-    ]));
+    page.line(&words.label(
+        "thread.head",
+        &[
+            ("severity", &severity),
+            ("who", &credential(&thread.lead, words)),
+            ("findings", &number(thread.findings, words)),
+            ("rules", &number(thread.rules.len() as u64, words)),
+        ],
+    ));
     who(page, thread, words, zone);
     let addresses: Vec<String> = thread.addresses.keys().take(3).cloned().collect();
     let more = thread.addresses.len().saturating_sub(addresses.len());
@@ -172,13 +181,15 @@ fn tell(page: &mut Page, thread: &Thread, rules: &[RuleFacts], words: &dyn Words
 fn who(page: &mut Page, thread: &Thread, words: &dyn Words, zone: &Zone) {
     if let Some(step) = thread.behind.first() {
         let origin = thread.behind.last().map_or(&step.by, |last| &last.by);
-        let via = if thread.behind.len() > 1 || name_of(&step.by) != name_of(origin) { short(&step.by.uid).to_owned() } else { String::new() };
+        let via = if thread.behind.len() > 1 || name_of(&step.by) != name_of(origin) {
+            short(&step.by.uid).to_owned()
+        } else {
+            String::new()
+        };
         let key = if via.is_empty() { "who.behind" } else { "who.behind_via" };
-        page.line(&words.label(key, &[
-            ("person", short(&name_of(origin))),
-            ("time", &zone.minute(step.occurred)),
-            ("via", &via),
-        ]));
+        page.line(
+            &words.label(key, &[("person", short(&name_of(origin))), ("time", &zone.minute(step.occurred)), ("via", &via)]),
+        );
     } else {
         page.line(&words.label("who.unknown", &[("who", short(&name_of(&thread.lead)))]));
     }
@@ -197,13 +208,16 @@ fn did(page: &mut Page, thread: &Thread, words: &dyn Words, zone: &Zone, activit
         return;
     }
     let accounts: Vec<&str> = thread.accounts.iter().map(String::as_str).take(4).collect();
-    page.line(&words.label("thread.did", &[
-        ("events", &number(all.0, words)),
-        ("refused", &number(all.1, words)),
-        ("from", &zone.minute(all.2)),
-        ("to", &zone.minute(all.3)),
-        ("accounts", &accounts.join(", ")),
-    ]));
+    page.line(&words.label(
+        "thread.did",
+        &[
+            ("events", &number(all.0, words)),
+            ("refused", &number(all.1, words)),
+            ("from", &zone.minute(all.2)),
+            ("to", &zone.minute(all.3)),
+            ("accounts", &accounts.join(", ")),
+        ],
+    ));
 }
 
 fn steps(page: &mut Page, thread: &Thread, rules: &[RuleFacts], words: &dyn Words, zone: &Zone) {
@@ -225,7 +239,8 @@ fn steps(page: &mut Page, thread: &Thread, rules: &[RuleFacts], words: &dyn Word
             Some(rule) if rule.is_correlation => title_of(rule, words).to_owned(),
             _ => words.sentence(&line.event, &actor, &target),
         };
-        let times = if line.findings > 1 { words.label("times", &[("count", &line.findings.to_string())]) } else { String::new() };
+        let times =
+            if line.findings > 1 { words.label("times", &[("count", &line.findings.to_string())]) } else { String::new() };
         let today = zone.day(line.first);
         let date = if today == day { String::new() } else { format!("{} ", today.get(5..).unwrap_or_default()) };
         day = today;
@@ -273,12 +288,8 @@ pub(crate) fn blind_sentence(blind: &Blind, words: &dyn Words, zone: &Zone) -> S
         (None, _) => "blind.open",
     };
     let until = blind.until.map(|until| zone.minute(until)).unwrap_or_default();
-    words.label(key, &[
-        ("what", short(&blind.what)),
-        ("from", &zone.minute(blind.from)),
-        ("to", &until),
-        ("by", short(&blind.by)),
-    ])
+    words
+        .label(key, &[("what", short(&blind.what)), ("from", &zone.minute(blind.from)), ("to", &until), ("by", short(&blind.by))])
 }
 
 fn unseen(page: &mut Page, story: &Story, words: &dyn Words, zone: &Zone) {
@@ -295,7 +306,10 @@ fn unseen(page: &mut Page, story: &Story, words: &dyn Words, zone: &Zone) {
     }
     if !facts.blind_rules.is_empty() {
         let names: Vec<&str> = facts.blind_rules.iter().take(3).map(|(title, _)| title.as_str()).collect();
-        page.line(&format!("  - {}", words.label("blind.rules", &[("count", &facts.blind_rules.len().to_string()), ("rules", &names.join("; "))])));
+        page.line(&format!(
+            "  - {}",
+            words.label("blind.rules", &[("count", &facts.blind_rules.len().to_string()), ("rules", &names.join("; "))])
+        ));
     }
 }
 
@@ -304,10 +318,17 @@ fn counts(page: &mut Page, story: &Story, words: &dyn Words) {
         return;
     }
     page.title(&words.label("counts.title", &[]));
-    let mut rules: Vec<(&RuleFacts, u64)> = story.by_rule.iter().filter_map(|(rule, count)| Some((story.rules.get(*rule as usize)?, *count))).collect();
+    let mut rules: Vec<(&RuleFacts, u64)> =
+        story.by_rule.iter().filter_map(|(rule, count)| Some((story.rules.get(*rule as usize)?, *count))).collect();
     rules.sort_by(|a, b| b.0.severity.cmp(&a.0.severity).then(b.1.cmp(&a.1)).then(a.0.id.cmp(&b.0.id)));
     for (rule, count) in rules.iter().take(6) {
-        page.line(&format!("  {:>6}  {:<9} {} [{}]", number(*count, words), words.severity(rule.severity.word()), title_of(rule, words), rule.techniques.join(" ")));
+        page.line(&format!(
+            "  {:>6}  {:<9} {} [{}]",
+            number(*count, words),
+            words.severity(rule.severity.word()),
+            title_of(rule, words),
+            rule.techniques.join(" ")
+        ));
     }
     if rules.len() > 6 {
         let rest: u64 = rules.iter().skip(6).map(|(_, count)| count).sum();
@@ -321,7 +342,10 @@ fn counts(page: &mut Page, story: &Story, words: &dyn Words) {
     page.line(&words.label("counts.techniques", &[("techniques", &named.join(", "))]));
     if !story.facts.silenced.is_empty() {
         let total: u64 = story.facts.silenced.iter().map(|(_, count)| count).sum();
-        page.line(&words.label("counts.silenced", &[("count", &total.to_string()), ("filters", &story.facts.silenced.len().to_string())]));
+        page.line(
+            &words
+                .label("counts.silenced", &[("count", &total.to_string()), ("filters", &story.facts.silenced.len().to_string())]),
+        );
     }
 }
 

@@ -22,6 +22,12 @@ pub(crate) struct Content {
 }
 
 #[derive(Deserialize)]
+struct TaxonomyFile {
+    log: String,
+    fields: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
 struct GenericFile {
     time: Vec<String>,
     id: Vec<String>,
@@ -79,7 +85,12 @@ impl Content {
     pub(crate) fn generic(&self) -> Result<GenericPaths, Error> {
         let text = self.files.get("schema/generic.toml").map(String::as_str).unwrap_or_default();
         let file: GenericFile = toml::from_str(text).map_err(|error| Error::Failed(format!("schema/generic.toml: {error}")))?;
-        Ok(GenericPaths { time: file.time, id: file.id })
+        let mut taxonomies = BTreeMap::new();
+        for (path, text) in self.files.iter().filter(|(path, _)| path.ends_with("/taxonomy.toml")) {
+            let file: TaxonomyFile = toml::from_str(text).map_err(|error| Error::Failed(format!("{path}: {error}")))?;
+            taxonomies.insert(file.log, file.fields);
+        }
+        Ok(GenericPaths { time: file.time, id: file.id, taxonomies })
     }
 
     /// The texts of a language.

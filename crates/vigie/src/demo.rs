@@ -18,12 +18,19 @@ pub(crate) fn run(options: &DemoOptions) -> Result<ExitCode, Error> {
     let content = Content::embedded();
     let files: BTreeMap<String, String> = content.files.into_iter().filter(|(path, _)| path.starts_with("demo/")).collect();
     let templates = vigie_demo::Templates::parse(&files).map_err(|error| Error::Failed(error.to_string()))?;
-    let plan = vigie_demo::Options { events: options.events, seed: options.seed, intrusion: !options.quiet_day, ..vigie_demo::Options::default() };
+    let plan = vigie_demo::Options {
+        events: options.events,
+        seed: options.seed,
+        intrusion: !options.quiet_day,
+        ..vigie_demo::Options::default()
+    };
     let mut objects = 0u64;
     let truth = vigie_demo::generate(&templates, &plan, None, &mut |object| {
         let path = root.join(&object.path);
         let parent = path.parent().unwrap_or(root);
-        fs::create_dir_all(parent).and_then(|()| fs::write(&path, &object.bytes)).map_err(|error| vigie_demo::Error::new(format!("`{}`: {error}", path.display())))?;
+        fs::create_dir_all(parent)
+            .and_then(|()| fs::write(&path, &object.bytes))
+            .map_err(|error| vigie_demo::Error::new(format!("`{}`: {error}", path.display())))?;
         objects += 1;
         Ok(())
     })

@@ -29,9 +29,6 @@ pub(crate) fn run(options: &HuntOptions) -> Result<ExitCode, Error> {
     let content = Content::load(options.content.as_deref())?;
     let setup = set_up(&content, options)?;
     let folder = Folder::find(&options.paths).map_err(Error::Usage)?;
-    if let Some(event) = &options.explain {
-        return crate::explain::run(&folder, &setup, event);
-    }
     let minimum = severity(options.min_level);
     let mut sink = Sink::new(options)?;
     let mut story = StoryBuilder::default();
@@ -51,6 +48,9 @@ pub(crate) fn run(options: &HuntOptions) -> Result<ExitCode, Error> {
         }
     })?;
     failure?;
+    if let Some(event) = &options.explain {
+        return crate::explain::print(event, &setup, &outcome.explained);
+    }
     let words = ContentWords { texts: content.texts(options.lang.code())?, language: options.lang.language() };
     if options.format == Format::Text {
         let story = story.finish(facts.clone(), run_facts(options, &setup, &folder, &outcome));
@@ -63,7 +63,10 @@ pub(crate) fn run(options: &HuntOptions) -> Result<ExitCode, Error> {
     }
     sink.finish()?;
     summary(options, &outcome);
-    let found = outcome.by_rule.iter().any(|(rule, count)| *count > 0 && facts.get(*rule as usize).is_some_and(|facts| facts.severity >= minimum));
+    let found = outcome
+        .by_rule
+        .iter()
+        .any(|(rule, count)| *count > 0 && facts.get(*rule as usize).is_some_and(|facts| facts.severity >= minimum));
     let is_partial = outcome.is_partial() || !folder.unreadable.is_empty();
     Ok(match (is_partial, found) {
         (true, _) => ExitCode::from(PARTIAL),
@@ -85,8 +88,12 @@ fn severity(level: Level) -> Severity {
 /// Who stands behind the event of a finding.
 fn chain_of(finding: &Finding, chains: &Chains) -> Chain {
     let event = &finding.event;
-    let principal =
-        Principal { credential: event.credential.clone(), uid: event.actor_uid.clone(), name: event.actor.clone(), person: String::new() };
+    let principal = Principal {
+        credential: event.credential.clone(),
+        uid: event.actor_uid.clone(),
+        name: event.actor.clone(),
+        person: String::new(),
+    };
     chains.resolve(&principal, event.occurred)
 }
 
@@ -97,14 +104,19 @@ fn set_up(content: &Content, options: &HuntOptions) -> Result<Setup, Error> {
     sources.extend(user_rules(&options.rules)?);
     let (rules, errors) = RuleSet::parse(&sources, content.classes());
     if let Some(first) = errors.first() {
-        let rest = if errors.len() > 1 { format!(" (and {} more; `vigie rule lint` names them all)", errors.len() - 1) } else { String::new() };
+        let rest = if errors.len() > 1 {
+            format!(" (and {} more; `vigie rule lint` names them all)", errors.len() - 1)
+        } else {
+            String::new()
+        };
         return Err(Error::Failed(format!("{first}{rest}")));
     }
     let mappings = content.mappings()?;
     let mut lanes: Vec<Lane> = mappings.iter().map(|mapping| Lane::mapped(mapping, &rules)).collect();
     let mut forced = None;
     if let Some(name) = &options.log {
-        let log = LogType::parse(name).ok_or_else(|| Error::Usage(format!("`{name}` is no log type; write product/service, such as aws/cloudtrail")))?;
+        let log = LogType::parse(name)
+            .ok_or_else(|| Error::Usage(format!("`{name}` is no log type; write product/service")))?;
         forced = lanes.iter().position(|lane| lane.log == log);
         if forced.is_none() {
             lanes.push(Lane::native(&log, &rules, &content.generic()?));
@@ -135,6 +147,7 @@ fn hunt(
         until: options.until.as_deref().map(instant).transpose()?,
         threads: options.threads.unwrap_or(cores).clamp(1, 256),
         spill_bytes: options.spill_mib.max(1) * 1024 * 1024,
+        explain: options.explain.clone(),
         progress: &progress,
     };
     if !io::stderr().is_terminal() {
@@ -159,7 +172,12 @@ fn show_progress(progress: &Progress, total: u64, done: &AtomicBool) {
         let plain = progress.bytes.load(Ordering::Relaxed);
         let seconds = start.elapsed().as_secs_f64();
         let left = if stored > 0 { (total.saturating_sub(stored)) as f64 * seconds / stored as f64 } else { 0.0 };
-        eprint!("\r{} files, {:.0} MB read, {:.0} MB/s, {left:.0} s left   ", progress.objects.load(Ordering::Relaxed), plain as f64 / 1e6, plain as f64 / 1e6 / seconds.max(0.001));
+        eprint!(
+            "\r{} files, {:.0} MB read, {:.0} MB/s, {left:.0} s left   ",
+            progress.objects.load(Ordering::Relaxed),
+            plain as f64 / 1e6,
+            plain as f64 / 1e6 / seconds.max(0.001)
+        );
     }
     eprint!("\r{:70}\r", "");
 }
@@ -216,7 +234,8 @@ impl Sink {
 /// What the report says about the run.
 fn run_facts(options: &HuntOptions, setup: &Setup, folder: &Folder, outcome: &Outcome) -> Facts {
     let title = |rule: u32| setup.rules.facts().get(rule as usize).map(|facts| facts.title.clone()).unwrap_or_default();
-    let lane_title = |log: &String| setup.lanes.lanes.iter().find(|lane| lane.log.0 == *log).map_or(log.clone(), |lane| lane.title.clone());
+    let lane_title =
+        |log: &String| setup.lanes.lanes.iter().find(|lane| lane.log.0 == *log).map_or(log.clone(), |lane| lane.title.clone());
     let seen = |lane: &&Lane| outcome.by_log.contains_key(&lane.log.0);
     let lanes: Vec<&Lane> = setup.lanes.lanes.iter().filter(seen).collect();
     let mut broken_files = outcome.broken_files.clone();
@@ -227,7 +246,8 @@ fn run_facts(options: &HuntOptions, setup: &Setup, folder: &Folder, outcome: &Ou
         RejectReason::Unrecognised => "unread.unrecognised",
         RejectReason::Timeless => "unread.timeless",
     };
-    let sample = |reject: &vigie_pipeline::Reject| format!("{} at byte {}: the record {}", reject.file, reject.offset, reject.detail);
+    let sample =
+        |reject: &vigie_pipeline::Reject| format!("{} at byte {}: the record {}", reject.file, reject.offset, reject.detail);
     Facts {
         files: outcome.files,
         events: outcome.events,

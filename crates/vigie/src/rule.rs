@@ -70,7 +70,15 @@ fn explain(content: &Content, name: &str, paths: &[std::path::PathBuf]) -> Resul
     let Some(facts) = set.facts().iter().rfind(fits) else {
         return Err(Error::Failed(format!("no rule is called `{name}`; `vigie rule list` names them all")));
     };
-    println!("{}\n{} / {}\nid {}\nwritten by {}\nfile {}", facts.title, facts.title_fr, facts.severity.word(), facts.id, facts.author, facts.place);
+    println!(
+        "{}\n{} / {}\nid {}\nwritten by {}\nfile {}",
+        facts.title,
+        facts.title_fr,
+        facts.severity.word(),
+        facts.id,
+        facts.author,
+        facts.place
+    );
     println!("techniques {}\ntactics {}", facts.techniques.join(" "), facts.tactics.join(" "));
     if let Some(text) = content.files.get(&facts.place) {
         println!("\n{text}");
@@ -82,7 +90,8 @@ fn explain(content: &Content, name: &str, paths: &[std::path::PathBuf]) -> Resul
 }
 
 fn new(name: &str) -> Result<ExitCode, Error> {
-    let fits = !name.is_empty() && name.len() <= 60 && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    let fits =
+        !name.is_empty() && name.len() <= 60 && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
     if !fits {
         return Err(Error::Usage(format!("`{name}` is no rule name; use lower-case words joined by _")));
     }

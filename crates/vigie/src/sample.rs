@@ -44,7 +44,9 @@ pub(crate) fn samples(page: &str) -> Result<Vec<Sample>, String> {
         let at = |error: String| format!("line {}: {error}", number + 1);
         let (records, changed_fields) = match kind {
             "json" => (vec![parse(&body).map_err(at)?], None),
-            "ndjson" => (body.lines().filter(|line| !line.trim().is_empty()).map(parse).collect::<Result<_, _>>().map_err(at)?, None),
+            "ndjson" => {
+                (body.lines().filter(|line| !line.trim().is_empty()).map(parse).collect::<Result<_, _>>().map_err(at)?, None)
+            }
             "patch" => {
                 let patch = parse(&body).map_err(at)?;
                 let mut records = whole.clone();

@@ -62,7 +62,8 @@ pub(crate) fn run(options: &TestOptions) -> Result<ExitCode, Error> {
 /// A content folder laid over ours, or a folder of rules to test against ours.
 fn tree(path: &Path) -> Result<(Content, BTreeMap<String, String>), Error> {
     let files = read_tree(path)?;
-    let is_content = files.keys().any(|name| name.starts_with("vendors/") || name.starts_with("rules/") || name.starts_with("text/"));
+    let is_content =
+        files.keys().any(|name| name.starts_with("vendors/") || name.starts_with("rules/") || name.starts_with("text/"));
     let content = if is_content { Content::load(Some(path))? } else { Content::embedded() };
     Ok((content, files))
 }
@@ -84,7 +85,10 @@ fn test_rules(content: &Content, mappings: &[Mapping], files: &BTreeMap<String, 
         }
         let lanes: Vec<Lane> = mappings.iter().map(|mapping| Lane::mapped(mapping, &set)).collect();
         let blind: Vec<String> = lanes.iter().flat_map(Lane::blind_rules).map(|(_, path)| path).collect();
-        tally.check(format!("{place} reads fields that a mapping gives"), if blind.is_empty() { Ok(()) } else { Err(blind.join(", ")) });
+        tally.check(
+            format!("{place} reads fields that a mapping gives"),
+            if blind.is_empty() { Ok(()) } else { Err(blind.join(", ")) },
+        );
         let lanes = Lanes { lanes, forced: None, envelope_keys: Vec::new() };
         let page = place.replace(".yaml", ".yml").replace(".yml", ".md");
         match files.get(&page).map(|page| samples(page)) {
@@ -97,11 +101,17 @@ fn test_rules(content: &Content, mappings: &[Mapping], files: &BTreeMap<String, 
 
 fn test_samples(page: &str, set: &RuleSet, lanes: &Lanes, samples: &[Sample], tally: &mut Tally) {
     let has = |fires: bool| samples.iter().any(|sample| sample.fires == fires);
-    tally.check(format!("{page} shows both sides"), if has(true) && has(false) { Ok(()) } else { Err("give a sample that fires and one that stays silent".to_owned()) });
+    tally.check(
+        format!("{page} shows both sides"),
+        if has(true) && has(false) { Ok(()) } else { Err("give a sample that fires and one that stays silent".to_owned()) },
+    );
     let near = samples.iter().any(|sample| !sample.fires && sample.changed_fields == Some(1));
     let is_correlation = set.facts().iter().any(|facts| facts.is_correlation);
     if !is_correlation {
-        tally.check(format!("{page} has a near miss"), if near { Ok(()) } else { Err("give a silent patch that changes one field".to_owned()) });
+        tally.check(
+            format!("{page} has a near miss"),
+            if near { Ok(()) } else { Err("give a silent patch that changes one field".to_owned()) },
+        );
     }
     for sample in samples {
         let name = format!("{page}:{} {}", sample.line, sample.title);
@@ -122,12 +132,18 @@ fn test_sample(set: &RuleSet, lanes: &Lanes, sample: &Sample) -> Result<(), Stri
         until: None,
         threads: 1,
         spill_bytes: SPILL_BYTES,
+        explain: None,
         progress: &progress,
     };
     let mut findings = 0usize;
     let outcome = hunt.run(&mut |_, _| findings += 1).map_err(|error| error.to_string())?;
     if outcome.events as usize != sample.records.len() {
-        return Err(format!("{} of its {} records are events; {:?}", outcome.events, sample.records.len(), outcome.reject_samples));
+        return Err(format!(
+            "{} of its {} records are events; {:?}",
+            outcome.events,
+            sample.records.len(),
+            outcome.reject_samples
+        ));
     }
     match (sample.fires, findings) {
         (true, 0) => Err("stays silent but must fire".to_owned()),
@@ -144,8 +160,12 @@ fn test_mappings(content: &Content, mappings: &[Mapping], tally: &mut Tally) {
         let walk = vigie_record::Walk::compile(&[programme.paths()]);
         let folder = format!("vendors/{}/logs/{}/", mapping.log.product(), mapping.log.service());
         let prefix = format!("{folder}samples/");
-        let samples: Vec<(&String, &String)> = content.files.range(prefix.clone()..).take_while(|(path, _)| path.starts_with(&prefix)).collect();
-        tally.check(format!("{folder} has samples"), if samples.is_empty() { Err("add samples/*.json and expected/*.json".to_owned()) } else { Ok(()) });
+        let samples: Vec<(&String, &String)> =
+            content.files.range(prefix.clone()..).take_while(|(path, _)| path.starts_with(&prefix)).collect();
+        tally.check(
+            format!("{folder} has samples"),
+            if samples.is_empty() { Err("add samples/*.json and expected/*.json".to_owned()) } else { Ok(()) },
+        );
         for (path, text) in samples {
             let expected = content.files.get(&path.replace("/samples/", "/expected/"));
             let mut row = vigie_record::Row::new();
@@ -184,12 +204,18 @@ fn test_words(content: &Content, mappings: &[Mapping], tally: &mut Tally) -> Res
         let texts = content.texts(language)?;
         let told: BTreeSet<&str> = texts.verbs().collect();
         let silent: Vec<&str> = known.difference(&told).copied().collect();
-        tally.check(format!("text/{language}.toml has a sentence for every verb"), if silent.is_empty() { Ok(()) } else { Err(silent.join(", ")) });
+        tally.check(
+            format!("text/{language}.toml has a sentence for every verb"),
+            if silent.is_empty() { Ok(()) } else { Err(silent.join(", ")) },
+        );
     }
     for mapping in mappings {
         let unknown: BTreeSet<&str> = mapping.verbs().filter(|verb| !known.contains(verb)).collect();
         let list: Vec<&str> = unknown.into_iter().collect();
-        tally.check(format!("{} uses verbs of verbs/verbs.toml", mapping.log), if list.is_empty() { Ok(()) } else { Err(list.join(", ")) });
+        tally.check(
+            format!("{} uses verbs of verbs/verbs.toml", mapping.log),
+            if list.is_empty() { Ok(()) } else { Err(list.join(", ")) },
+        );
     }
     Ok(())
 }

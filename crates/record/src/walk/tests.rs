@@ -31,8 +31,10 @@ fn read(record: &str, paths: &[&str]) -> String {
 #[test]
 fn values_of_every_kind() {
     let record = r#"{"s":"x\"\u00e9","n":12345678901234567890123456789,"f":1.50,"t":true,"z":null,"o":{ "k" : [1, 2] },"l":[1]}"#;
-    assert_eq!(read(record, &["s", "n", "f", "t", "z", "o", "l", "o.k", "none", "o.none"]),
-        "x\"\u{e9}; 12345678901234567890123456789; 1.50; true; null; {\"k\":[1,2]}; [1]; [1, 2]; -; -");
+    assert_eq!(
+        read(record, &["s", "n", "f", "t", "z", "o", "l", "o.k", "none", "o.none"]),
+        "x\"\u{e9}; 12345678901234567890123456789; 1.50; true; null; {\"k\":[1,2]}; [1]; [1, 2]; -; -"
+    );
 }
 
 #[test]

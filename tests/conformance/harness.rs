@@ -1,0 +1,106 @@
+//! Runs rules on records in memory, through the same pipeline as the binary.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde_json::Value;
+use vigie_detect::{RuleSet, RuleSource};
+use vigie_model::{ByteStream, Finding, LogType, ObjectInfo, Source, Tenant};
+use vigie_pipeline::{GenericPaths, Hunt, Lane, Lanes, Outcome, Progress};
+
+/// Records as one object.
+pub struct Memory {
+    objects: Vec<ObjectInfo>,
+    text: Vec<u8>,
+}
+
+impl Memory {
+    pub fn of(records: &[Value]) -> Memory {
+        let lines: Vec<String> = records.iter().map(ToString::to_string).collect();
+        Memory { objects: vec![ObjectInfo { name: "memory".into(), bytes: None }], text: lines.join("\n").into_bytes() }
+    }
+}
+
+struct Bytes(std::io::Cursor<Vec<u8>>);
+
+impl ByteStream for Bytes {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, String> {
+        std::io::Read::read(&mut self.0, buffer).map_err(|error| error.to_string())
+    }
+}
+
+impl Source for Memory {
+    fn objects(&self) -> &[ObjectInfo] {
+        &self.objects
+    }
+
+    fn open(&self, _: usize) -> Result<Box<dyn ByteStream>, String> {
+        Ok(Box::new(Bytes(std::io::Cursor::new(self.text.clone()))))
+    }
+}
+
+/// Rules from files: place and text. None may fail to compile.
+pub fn rules(files: impl IntoIterator<Item = (String, String)>) -> RuleSet {
+    let sources: Vec<RuleSource> = files.into_iter().map(|(place, text)| RuleSource { place, text }).collect();
+    let (set, errors) = RuleSet::parse(&sources, BTreeMap::new());
+    assert!(errors.is_empty(), "{}", errors[0]);
+    set
+}
+
+/// A lane that matches records as they are, with `_uid` as their id.
+pub fn native_lanes(log: &str, set: &RuleSet, time: &str) -> Lanes {
+    let generic = GenericPaths { time: vec![time.to_owned()], id: vec!["_uid".to_owned()], taxonomies: taxonomies() };
+    let lane = Lane::native(&LogType::parse(log).unwrap(), set, &generic);
+    Lanes { lanes: vec![lane], forced: Some(0), envelope_keys: Vec::new() }
+}
+
+/// The taxonomies of the content, by log type.
+fn taxonomies() -> BTreeMap<String, BTreeMap<String, String>> {
+    let file: toml::Table = include_str!("../../content/vendors/gcp/logs/audit/taxonomy.toml").parse().unwrap();
+    let fields = file["fields"].as_table().unwrap().iter();
+    let fields = fields.map(|(name, path)| (name.clone(), path.as_str().unwrap().to_owned())).collect();
+    BTreeMap::from([(file["log"].as_str().unwrap().to_owned(), fields)])
+}
+
+/// Every finding of rules on records.
+pub fn hunt(set: &RuleSet, lanes: &Lanes, records: &[Value]) -> (Vec<Finding>, Outcome) {
+    let source = Memory::of(records);
+    let progress = Progress::default();
+    let hunt = Hunt {
+        source: &source,
+        lanes,
+        rules: set,
+        tenant: Tenant::default(),
+        since: None,
+        until: None,
+        threads: 2,
+        spill_bytes: 8 << 20,
+        explain: None,
+        progress: &progress,
+    };
+    let mut findings = Vec::new();
+    let outcome = hunt.run(&mut |finding, _| findings.push(finding.clone())).unwrap();
+    (findings, outcome)
+}
+
+/// Records of a corpus file, each with its `_uid` inside.
+pub fn labelled(path: &Path) -> Vec<Value> {
+    let mut records = Vec::new();
+    for mut line in vigie_tests::ndjson(path).unwrap() {
+        let uid = line["_uid"].take();
+        let mut event = if line["event"].is_object() { line["event"].take() } else { line.clone() };
+        let own = event["Id"].clone();
+        event["_uid"] = if uid.is_null() { own } else { uid };
+        if let Some(rule) = line["_label"]["rule"].as_str() {
+            event["_label"] = rule.into();
+        }
+        records.push(event);
+    }
+    records
+}
+
+/// `(rule id, event uid)` of simple findings.
+pub fn pairs(set: &RuleSet, findings: &[Finding]) -> BTreeSet<(String, String)> {
+    let pair = |finding: &Finding| (set.facts()[finding.rule as usize].id.clone(), finding.event.uid.clone());
+    findings.iter().map(pair).collect()
+}

@@ -1,0 +1,1 @@
+//! Logs in, stories out: the built binary as a person uses it.
