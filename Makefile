@@ -22,7 +22,7 @@ demo: setup
 	@$(CARGO_TARGET_DIR)/demo/vigie hunt $(DEMO_DIR)/logs || test $$? -eq 3
 	@$(CARGO_TARGET_DIR)/demo/vigie hunt $(DEMO_DIR)/logs --format html --out $(DEMO_DIR)/story.html 2>/dev/null || test $$? -eq 3
 	@echo
-	@echo "The same story as a page: $(DEMO_DIR)/story.html (the truth: $(DEMO_DIR)/logs/truth.json)"
+	@echo "The same story as a page: $(DEMO_DIR)/story.html (the truth: $(DEMO_DIR)/logs.truth.json)"
 
 # Lints, house rules, every test, every oracle that is present.
 test: setup-test

@@ -76,6 +76,7 @@ pub fn hunt(set: &RuleSet, lanes: &Lanes, records: &[Value]) -> (Vec<Finding>, O
         threads: 2,
         spill_bytes: 8 << 20,
         explain: None,
+        digests: None,
         progress: &progress,
     };
     let mut findings = Vec::new();

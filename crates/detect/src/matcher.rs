@@ -173,11 +173,19 @@ impl Matcher {
             hits.extend(self.networks.iter().filter(|(network, _)| network.holds(number, is_v4)).map(|row| row.1));
         }
         if !self.times.is_empty()
-            && let Some(at) = parse_rfc3339(&text)
+            && let Some(at) = instant(value, &text)
         {
             let holds = |row: &&(TimePart, Order, i64, PredicateId)| row.1.holds(part_of(at, row.0) as f64, row.2 as f64);
             hits.extend(self.times.iter().filter(holds).map(|row| row.3));
         }
+    }
+}
+
+/// The instant that a value is: RFC 3339 text, or milliseconds since 1970 as OCSF writes times.
+fn instant(value: &Value<'_>, text: &str) -> Option<i64> {
+    match value {
+        Value::Int(number) => i64::try_from(*number).ok(),
+        _ => parse_rfc3339(text),
     }
 }
 

@@ -166,7 +166,16 @@ impl Programme {
     }
 
     /// The id of the event that a row is, with the provider's own id.
-    pub fn identify(&self, tenant: &Tenant, row: &View<'_, '_>, occurred: i64, value_hash: u64) -> EventId {
+    ///
+    /// Without the provider's id its place names it: equal records are often real repeats.
+    pub fn identify(
+        &self,
+        tenant: &Tenant,
+        row: &View<'_, '_>,
+        occurred: i64,
+        value_hash: u64,
+        place: impl FnOnce() -> u64,
+    ) -> EventId {
         let text = |slot: Option<SlotId>| slot.map(|slot| row.get(slot));
         let (id, scope) = (text(Some(self.id)), text(self.scope));
         let part =
@@ -175,7 +184,7 @@ impl Programme {
         let log = self.mapping.log.0.as_bytes();
         let name = match id {
             Some(id) => EventId::name_hash(&[tenant.0.as_bytes(), log, &id, &scope]),
-            None => value_hash,
+            None => place(),
         };
         EventId::new(occurred, name, value_hash)
     }
@@ -236,6 +245,14 @@ impl Programme {
             }
         };
         (text(8).or_else(|| text(5)).unwrap_or(0), text(16).is_some())
+    }
+
+    /// The account that an event happened in.
+    pub fn account<'e>(&self, event: &'e Event<'_>) -> Option<&'e str> {
+        match event.values.get(self.facts.0.get(14)?.index())?.as_ref()? {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
     }
 
     /// What the record proves about the identity behind a credential, if anything.

@@ -3,8 +3,11 @@
 use std::io::Read;
 use std::ops::Range;
 
+use sha2::{Digest as _, Sha256};
 use vigie_model::limits::{READ_BYTES, RECORD_BYTES_MAX};
 use vigie_record::{Cut, Cutter, Shape};
+
+use crate::proof::hex;
 
 /// A buffer and the pieces it was cut into.
 #[derive(Debug, Default)]
@@ -30,6 +33,8 @@ pub(crate) struct Admitted {
     pub(crate) bytes: u64,
     /// The first bytes of a file that is no JSON.
     pub(crate) head: Vec<u8>,
+    /// SHA-256 of the plain bytes, when it was asked for.
+    pub(crate) hash: Option<String>,
     /// Why reading stopped early.
     pub(crate) error: Option<String>,
 }
@@ -41,14 +46,19 @@ pub(crate) fn read_file(
     file: usize,
     reader: &mut dyn Read,
     envelope_keys: &[String],
+    is_hashed: bool,
     emit: &mut dyn FnMut(Batch) -> Batch,
 ) -> Admitted {
     let mut cutter = Cutter::new(envelope_keys.to_vec(), RECORD_BYTES_MAX);
     let mut batch = Batch { file, ..Batch::default() };
-    let mut admitted = Admitted { shape: Shape::Unknown, bytes: 0, head: Vec::new(), error: None };
+    let mut admitted = Admitted { shape: Shape::Unknown, bytes: 0, head: Vec::new(), hash: None, error: None };
+    let mut hasher = is_hashed.then(Sha256::new);
     let mut filled = 0;
     loop {
         let (read, end) = fill(reader, &mut batch.bytes, filled, &mut admitted);
+        if let Some(hasher) = &mut hasher {
+            hasher.update(batch.bytes.get(filled..filled + read).unwrap_or_default());
+        }
         filled += read;
         admitted.bytes += read as u64;
         batch.bytes.truncate(filled);
@@ -65,6 +75,7 @@ pub(crate) fn read_file(
         }
         batch.cuts.clear();
         if end || is_foreign {
+            admitted.hash = hasher.filter(|_| admitted.error.is_none()).map(|hasher| hex(&hasher.finalize()));
             return admitted;
         }
         batch.file = file;

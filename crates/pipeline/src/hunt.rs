@@ -1,20 +1,21 @@
 //! A hunt: every object of a source through all cores, then one pass in the order of event time.
 
-use std::collections::VecDeque;
-use std::io;
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{self, Read as _};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use vigie_detect::{Correlator, Firing, Hit, RuleSet};
 use vigie_estate::Chains;
-use vigie_model::limits::SPILL_BYTES;
-use vigie_model::{Evidence, Finding, Link, Millis, Source, Tenant, finding_uid};
+use vigie_model::limits::{RECORD_BYTES_MAX, SPILL_BYTES};
+use vigie_model::{Evidence, Finding, Link, Millis, ObjectInfo, Source, Tenant, finding_uid};
 use vigie_record::Shape;
 
 use crate::admit::{Batch, guess, read_file};
 use crate::inflate::each_file;
 use crate::lane::Lanes;
 use crate::outcome::Outcome;
+use crate::proof::{Digest, DigestFormat, DigestReader, Flaw, SeenFile, expected, file_name, instant_in, judge};
 use crate::spill::Sorter;
 use crate::work::{HitRecord, Shared, Worker};
 
@@ -49,8 +50,17 @@ pub struct Hunt<'a> {
     pub spill_bytes: usize,
     /// An event to explain, by the provider's id.
     pub explain: Option<String>,
+    /// How digests that prove collection are written, where some log has them.
+    pub digests: Option<&'a DigestFormat>,
     /// Told while the hunt runs.
     pub progress: &'a Progress,
+}
+
+/// What the run knows of digests before it reads log files.
+struct Watch<'a> {
+    reader: Option<&'a DigestReader<'a>>,
+    expected: BTreeMap<String, String>,
+    is_proving: bool,
 }
 
 /// Batches waiting for a free worker.
@@ -90,9 +100,12 @@ impl Hunt<'_> {
             feeds: (0..count).map(|rule| self.rules.feeds(rule)).collect(),
         };
         let threads = self.threads.max(1);
+        let reader = self.digests.map(DigestReader::new);
+        let (digests, unreadable) = reader.as_ref().map(|reader| self.read_digests(reader)).unwrap_or_default();
+        let watch = Watch { reader: reader.as_ref(), expected: expected(&digests), is_proving: !digests.is_empty() };
         let queue = Queue { batches: Mutex::default(), changed: Condvar::new(), next_object: AtomicUsize::new(0) };
         let workers: Vec<io::Result<Worker<'_>>> = std::thread::scope(|scope| {
-            let spawn = |_| scope.spawn(|| self.work(&queue, Worker::new(&shared, self.spill_bytes / threads), threads));
+            let spawn = |_| scope.spawn(|| self.work(&queue, &watch, Worker::new(&shared, self.spill_bytes / threads), threads));
             let handles: Vec<_> = (0..threads).map(spawn).collect();
             let join = |handle: std::thread::ScopedJoinHandle<'_, _>| {
                 handle.join().unwrap_or_else(|_| Err(io::Error::other("a worker failed; please report this as a bug")))
@@ -108,11 +121,40 @@ impl Hunt<'_> {
             hits.push(worker.hits);
             links.extend(worker.links);
         }
+        if let Some(reader) = reader.as_ref().filter(|_| watch.is_proving || !unreadable.is_empty()) {
+            let mut proof = judge(reader, &digests, &std::mem::take(&mut outcome.seen_files));
+            proof.flaws.extend(unreadable.into_iter().map(|(name, why)| Flaw::DigestInvalid(name, why)));
+            outcome.proof = Some(proof);
+        }
         self.conclude(outcome, ids, hits, links, report)
     }
 
+    /// Reads every digest of the source first: they say what the log files must be.
+    fn read_digests(&self, reader: &DigestReader<'_>) -> (Vec<Digest>, Vec<(String, String)>) {
+        let (mut digests, mut unreadable) = (Vec::new(), Vec::new());
+        for (number, info) in self.source.objects().iter().enumerate().filter(|(_, info)| reader.is_digest(&info.name)) {
+            let mut read = Err("cannot be opened".to_owned());
+            let opened = self.source.open(number).and_then(|stream| {
+                each_file(&info.name, stream, &mut |_, bytes| {
+                    let mut text = Vec::new();
+                    read = bytes
+                        .take(RECORD_BYTES_MAX as u64)
+                        .read_to_end(&mut text)
+                        .map_err(|error| error.to_string())
+                        .and_then(|_| reader.read(&info.name, &text));
+                })
+                .map_err(|error| error.to_string())
+            });
+            match opened.and(read) {
+                Ok(digest) => digests.push(digest),
+                Err(error) => unreadable.push((info.name.clone(), error)),
+            }
+        }
+        (digests, unreadable)
+    }
+
     /// One thread: batches first, then the next object, until neither is left.
-    fn work<'w>(&self, queue: &Queue, mut worker: Worker<'w>, threads: usize) -> io::Result<Worker<'w>> {
+    fn work<'w>(&self, queue: &Queue, watch: &Watch<'_>, mut worker: Worker<'w>, threads: usize) -> io::Result<Worker<'w>> {
         loop {
             let waiting = lock(queue);
             let mut waiting = waiting;
@@ -127,7 +169,7 @@ impl Hunt<'_> {
                 queue.next_object.store(object + 1, Ordering::Relaxed);
                 waiting.reading += 1;
                 drop(waiting);
-                let done = self.read_object(object, queue, &mut worker, threads);
+                let done = self.read_object(object, queue, watch, &mut worker, threads);
                 lock(queue).reading -= 1;
                 queue.changed.notify_all();
                 done?;
@@ -141,8 +183,16 @@ impl Hunt<'_> {
     }
 
     /// Reads one object; batches go to the queue while it has room, else this worker does them.
-    fn read_object(&self, object: usize, queue: &Queue, worker: &mut Worker<'_>, threads: usize) -> io::Result<()> {
-        let Some(info) = self.source.objects().get(object) else {
+    fn read_object(
+        &self,
+        object: usize,
+        queue: &Queue,
+        watch: &Watch<'_>,
+        worker: &mut Worker<'_>,
+        threads: usize,
+    ) -> io::Result<()> {
+        let is_digest = |info: &ObjectInfo| watch.reader.is_some_and(|reader| reader.is_digest(&info.name));
+        let Some(info) = self.source.objects().get(object).filter(|info| !is_digest(info)) else {
             return Ok(());
         };
         self.progress.objects.fetch_add(1, Ordering::Relaxed);
@@ -157,7 +207,8 @@ impl Hunt<'_> {
         let opened = each_file(&info.name, stream, &mut |name, reader| {
             worker.outcome.files += 1;
             let shared_name: Arc<str> = name.into();
-            let admitted = read_file(object, reader, &self.lanes.envelope_keys, &mut |batch| {
+            let is_hashed = watch.expected.contains_key(file_name(name));
+            let admitted = read_file(object, reader, &self.lanes.envelope_keys, is_hashed, &mut |batch| {
                 self.progress.bytes.fetch_add(batch.bytes.len() as u64, Ordering::Relaxed);
                 match offer(queue, batch, &shared_name, threads) {
                     Ok(free) => free,
@@ -170,6 +221,10 @@ impl Hunt<'_> {
                 }
             });
             worker.outcome.bytes += admitted.bytes;
+            if watch.is_proving {
+                let seen = SeenFile { newest: instant_in(name), hash: admitted.hash };
+                worker.outcome.seen_files.insert(file_name(name).to_owned(), seen);
+            }
             if admitted.shape == Shape::Foreign || (admitted.bytes == 0 && admitted.error.is_none()) {
                 worker.outcome.foreign_files.push((name.to_owned(), guess(&admitted.head).to_owned()));
             }

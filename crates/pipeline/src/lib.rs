@@ -9,9 +9,11 @@ mod hunt;
 mod inflate;
 mod lane;
 mod outcome;
+mod proof;
 mod spill;
 mod work;
 
 pub use hunt::{Hunt, Progress};
 pub use lane::{GenericPaths, Lane, Lanes};
 pub use outcome::{Activity, Explained, Outcome, Reject, RejectReason};
+pub use proof::{ChainName, DigestFormat, DigestPaths, Flaw, Proof};

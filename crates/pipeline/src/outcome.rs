@@ -1,10 +1,12 @@
 //! What a hunt saw: counts that prove nothing was dropped in silence.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 use vigie_model::{Evidence, Millis};
+
+use crate::proof::{Proof, SeenFile};
 
 /// Why a record was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -96,6 +98,12 @@ pub struct Outcome {
     pub by_rule: BTreeMap<u32, u64>,
     /// Matches silenced, by filter.
     pub silenced: BTreeMap<u32, u64>,
+    /// What is proven about collection, where there are digests.
+    pub proof: Option<Proof>,
+    /// Log files seen, by file name, where there are digests.
+    pub(crate) seen_files: BTreeMap<String, SeenFile>,
+    /// Accounts that events happened in.
+    pub accounts: BTreeSet<String>,
     /// The events that were asked about.
     pub explained: Vec<Explained>,
     activity: HashMap<u64, Activity>,
@@ -105,6 +113,8 @@ pub struct Outcome {
 
 /// Rejects kept as samples.
 pub(crate) const REJECT_SAMPLES_MAX: usize = 100;
+/// Accounts kept by name.
+pub(crate) const ACCOUNTS_MAX: usize = 10_000;
 /// Files named one by one; more are counted.
 pub(crate) const NAMED_FILES_MAX: usize = 1000;
 /// Credentials whose activity is counted.
@@ -168,9 +178,21 @@ impl Outcome {
         }
         self.reject_samples.extend(other.reject_samples);
         self.explained.extend(other.explained);
+        self.accounts.extend(other.accounts);
+        self.seen_files.extend(other.seen_files);
         self.broken_files.extend(other.broken_files);
         self.foreign_files.extend(other.foreign_files);
         self.trim();
+    }
+
+    /// Notes the account of an event.
+    pub(crate) fn note_account(&mut self, account: Option<&str>) {
+        if let Some(account) = account
+            && !self.accounts.contains(account)
+            && self.accounts.len() < ACCOUNTS_MAX
+        {
+            self.accounts.insert(account.to_owned());
+        }
     }
 
     /// What a credential (or, without one, an identity) did in all.

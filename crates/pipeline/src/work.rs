@@ -46,6 +46,20 @@ pub(crate) struct Worker<'a> {
     matches: Vec<Match>,
 }
 
+/// Where a record stands.
+#[derive(Debug, Clone, Copy)]
+struct Place<'p> {
+    file: &'p str,
+    offset: u64,
+}
+
+impl Place<'_> {
+    /// A hash of the place: what names a record that has no id.
+    fn hash(&self) -> u64 {
+        EventId::name_hash(&[self.file.as_bytes(), &self.offset.to_le_bytes()])
+    }
+}
+
 /// What becomes of one record.
 enum Fate {
     Kept,
@@ -78,7 +92,16 @@ impl<'a> Worker<'a> {
             let (range, fate) = match cut {
                 Cut::Record(range) => {
                     self.outcome.records += 1;
-                    (range, self.record(batch.slice(range), file, &mut hint, &mut rows, &mut event)?)
+                    (
+                        range,
+                        self.record(
+                            batch.slice(range),
+                            Place { file, offset: batch.offset + range.start as u64 },
+                            &mut hint,
+                            &mut rows,
+                            &mut event,
+                        )?,
+                    )
                 }
                 Cut::Oversize(range) => {
                     self.outcome.records += 1;
@@ -104,7 +127,7 @@ impl<'a> Worker<'a> {
     fn record<'r>(
         &mut self,
         record: &'r [u8],
-        file: &str,
+        place: Place<'_>,
         hint: &mut usize,
         rows: &mut [Row<'r>],
         event: &mut Event<'r>,
@@ -118,7 +141,7 @@ impl<'a> Worker<'a> {
             let (Some(lane), Some(row)) = (lanes.get(number), rows.get_mut(number)) else {
                 continue;
             };
-            match self.lane_record(number, lane, record, file, row, event)? {
+            match self.lane_record(number, lane, record, place, row, event)? {
                 Fate::Foreign if self.shared.lanes.forced.is_none() => {}
                 Fate::Foreign => return Ok(Fate::Foreign),
                 fate => {
@@ -129,17 +152,17 @@ impl<'a> Worker<'a> {
         }
         for (lane, row) in lanes.iter().zip(rows.iter()) {
             if let Some(inner) = wrapped(lane, row) {
-                return self.inner_record(&inner, file);
+                return self.inner_record(&inner, place);
             }
         }
         Ok(Fate::Foreign)
     }
 
     /// A record that stood inside another one.
-    fn inner_record(&mut self, inner: &[u8], file: &str) -> io::Result<Fate> {
+    fn inner_record(&mut self, inner: &[u8], place: Place<'_>) -> io::Result<Fate> {
         for (number, lane) in self.shared.lanes.lanes.iter().enumerate() {
             let (mut row, mut event) = (Row::new(), Event::default());
-            match self.lane_record(number, lane, inner, file, &mut row, &mut event)? {
+            match self.lane_record(number, lane, inner, place, &mut row, &mut event)? {
                 Fate::Foreign => {}
                 fate => return Ok(fate),
             }
@@ -152,7 +175,7 @@ impl<'a> Worker<'a> {
         number: usize,
         lane: &'r Lane,
         record: &'r [u8],
-        file: &str,
+        place: Place<'_>,
         row: &mut Row<'r>,
         event: &mut Event<'r>,
     ) -> io::Result<Fate> {
@@ -169,14 +192,16 @@ impl<'a> Worker<'a> {
                 if !programme.shape(&view, event) {
                     return Ok(Fate::Rejected(RejectReason::Timeless, "has no readable time".to_owned()));
                 }
-                programme.identify(self.shared.tenant, &view, event.occurred, value_hash)
+                programme.identify(self.shared.tenant, &view, event.occurred, value_hash, || place.hash())
             }
             None => {
                 event.reset(0);
                 event.occurred = lane.generic_time(row);
-                let name = lane.generic_id(row).map_or(value_hash, |id| {
-                    EventId::name_hash(&[self.shared.tenant.0.as_bytes(), lane.log.0.as_bytes(), id.as_bytes()])
-                });
+                let name = match lane.generic_id(row) {
+                    Some(id) => EventId::name_hash(&[self.shared.tenant.0.as_bytes(), lane.log.0.as_bytes(), id.as_bytes()]),
+                    // Equal lines without ids are often real repeats: their place tells them apart.
+                    None => place.hash(),
+                };
                 EventId::new(event.occurred, name, value_hash)
             }
         };
@@ -186,25 +211,33 @@ impl<'a> Worker<'a> {
             self.outcome.out_of_time += 1;
             return Ok(Fate::Kept);
         }
-        self.keep(number, lane, id, file, row, event)?;
+        self.keep(lane, id, row, event)?;
+        self.judge(number, lane, id, place, row, event)?;
+        if row.has_duplicate_key()
+            && let Some(programme) = &lane.programme
+        {
+            // The other reading of a record that names a key twice; rules found already do not count again.
+            let mut other = Event::default();
+            if programme.shape(&lane.walk.view(row, PROGRAMME).last(), &mut other) {
+                other.occurred = event.occurred;
+                self.judge(number, lane, id, place, row, &other)?;
+            }
+        }
         Ok(Fate::Kept)
     }
 
-    fn keep<'r>(
-        &mut self,
-        number: usize,
-        lane: &'r Lane,
-        id: EventId,
-        file: &str,
-        row: &Row<'r>,
-        event: &Event<'r>,
-    ) -> io::Result<()> {
+    /// Counts an event.
+    fn keep<'r>(&mut self, lane: &'r Lane, id: EventId, row: &Row<'r>, event: &Event<'r>) -> io::Result<()> {
         self.outcome.duplicate_keys += u64::from(row.has_duplicate_key());
-        *self.outcome.by_log.entry(lane.log.0.clone()).or_default() += 1;
+        match self.outcome.by_log.get_mut(&lane.log.0) {
+            Some(count) => *count += 1,
+            None => _ = self.outcome.by_log.insert(lane.log.0.clone(), 1),
+        }
         self.outcome.note(event.occurred);
         let (actor, is_refused) = match &lane.programme {
             Some(programme) => {
                 self.links.extend(programme.link(&lane.walk.view(row, PROGRAMME), event));
+                self.outcome.note_account(programme.account(event));
                 programme.actor(event)
             }
             None => (0, false),
@@ -214,7 +247,19 @@ impl<'a> Worker<'a> {
             *head = u8::from(is_refused);
             tail.copy_from_slice(&actor.to_le_bytes());
         }
-        self.ids.push(id.0, &payload)?;
+        self.ids.push(id.0, &payload)
+    }
+
+    /// Asks the rules about an event.
+    fn judge<'r>(
+        &mut self,
+        number: usize,
+        lane: &'r Lane,
+        id: EventId,
+        place: Place<'_>,
+        row: &Row<'r>,
+        event: &Event<'r>,
+    ) -> io::Result<()> {
         let Some(scratch) = self.scratches.get_mut(number) else {
             return Ok(());
         };
@@ -224,7 +269,7 @@ impl<'a> Worker<'a> {
         if let Some(wanted) = self.shared.explain {
             let facts = facts_of(lane, id, row, event);
             if facts.uid == wanted || id.to_string() == wanted {
-                let explained = explain(lane, row, event, scratch, &matches, file);
+                let explained = explain(lane, row, event, scratch, &matches, place.file);
                 self.outcome.explained.push(explained);
             }
         }

@@ -113,13 +113,15 @@ pub struct Cutter {
     record_bytes_max: usize,
     state: State,
     shape: Shape,
+    /// `,{"firstKey"` of the first member of the array: where the next record begins after a broken one.
+    next_member: Vec<u8>,
 }
 
 impl Cutter {
     /// A cutter for one file. An object whose key is one of `envelope_keys` and holds an array of
     /// objects is an envelope; a record longer than `record_bytes_max` is cut to its head.
     pub fn new(envelope_keys: Vec<String>, record_bytes_max: usize) -> Cutter {
-        Cutter { envelope_keys, record_bytes_max, state: State::Start, shape: Shape::Unknown }
+        Cutter { envelope_keys, record_bytes_max, state: State::Start, shape: Shape::Unknown, next_member: Vec::new() }
     }
 
     /// The layout seen so far.
@@ -314,8 +316,13 @@ impl Cutter {
             Some(b'{' | b'[') => {
                 let stop = value_end(buffer, at);
                 if !is_closed(buffer, at, stop) {
+                    if let Some(found) = self.next_member_after(buffer, at, end) {
+                        cuts.push(Cut::Reject(at..found, "is not closed"));
+                        return Step::Go(found);
+                    }
                     return self.open_value(buffer, at, end, After::Member { enveloped }, cuts);
                 }
+                self.learn_member(buffer, at);
                 if stop - at > self.record_bytes_max {
                     cuts.push(Cut::Oversize(at..at + self.record_bytes_max));
                 } else {
@@ -325,6 +332,24 @@ impl Cutter {
             }
             Some(_) => self.stray_member(buffer, at, end, cuts),
         }
+    }
+
+    /// Remembers how members of this array begin.
+    fn learn_member(&mut self, buffer: &[u8], at: usize) {
+        let key = skip_space(buffer, at + 1);
+        if self.next_member.is_empty() && buffer.get(key) == Some(&b'"') {
+            self.next_member = b",{".to_vec();
+            self.next_member.extend_from_slice(buffer.get(key..value_end(buffer, key)).unwrap_or_default());
+        }
+    }
+
+    /// Where the next member begins behind one that is never closed: that one alone is lost.
+    fn next_member_after(&self, buffer: &[u8], at: usize, end: bool) -> Option<usize> {
+        let is_hopeless = end || buffer.len() - at > self.record_bytes_max;
+        if !is_hopeless || self.next_member.is_empty() {
+            return None;
+        }
+        memchr::memmem::find(buffer.get(at + 1..)?, &self.next_member).map(|found| at + 1 + found)
     }
 
     /// A member that is no object: rejected up to the next comma, bracket or object.

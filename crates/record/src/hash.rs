@@ -24,47 +24,74 @@ pub(crate) fn bytes(seed: u64, text: &[u8]) -> u64 {
     fold(state, tail)
 }
 
-/// Sums the hashes of all scalars, each seeded with the keys above it; `tokens` is the structural
-/// index of `record`.
+/// Where the sum stands inside nested containers.
+struct Walker {
+    /// For each open container, the hash of the path down to it, and for an array the next index.
+    open: Vec<(u64, Option<u64>)>,
+    /// Hash of the path to the value that comes next.
+    key: u64,
+}
+
+impl Walker {
+    fn enter(&mut self, is_array: bool) {
+        self.open.push((self.key, is_array.then_some(0)));
+        self.item();
+    }
+
+    fn leave(&mut self) {
+        if let Some((key, _)) = self.open.pop() {
+            self.key = key;
+        }
+    }
+
+    /// The path of the next member of an array.
+    fn item(&mut self) {
+        if let Some((path, Some(index))) = self.open.last_mut() {
+            *index += 1;
+            self.key = fold(*path, *index);
+        }
+    }
+
+    fn name(&mut self, name: &[u8]) {
+        self.key = bytes(self.open.last().map_or(0, |(path, _)| *path), name);
+    }
+}
+
+/// Sums the hashes of all values, each seeded with the keys and indices above it; `tokens` is the
+/// structural index of `record`.
 pub(crate) fn canonical(record: &[u8], tokens: &[u32]) -> u64 {
     let mut sum = 0u64;
-    // Hash of the path of keys down to each open container.
-    let mut paths = [0u64; crate::depth_max() + 1];
-    let (mut depth, mut key, mut at) = (0usize, 0u64, 0usize);
+    let mut walker = Walker { open: Vec::with_capacity(16), key: 0 };
+    let mut at = 0usize;
     let offset = |token: usize| tokens.get(token).map_or(record.len(), |&at| at as usize);
     let slice = |from: usize, to: usize| record.get(from..to).unwrap_or_default();
     while at < tokens.len() {
         let place = offset(at);
-        match record.get(place) {
-            Some(b'{' | b'[') => {
-                depth = (depth + 1).min(crate::depth_max());
-                if let Some(path) = paths.get_mut(depth) {
-                    *path = key;
-                }
-                sum = sum.wrapping_add(scalar_after(record, place, offset(at + 1), key));
-                at += 1;
+        let byte = record.get(place).copied().unwrap_or(0);
+        match byte {
+            b'{' | b'[' => {
+                sum = sum.wrapping_add(fold(walker.key, u64::from(byte)));
+                walker.enter(byte == b'[');
+                sum = sum.wrapping_add(scalar_after(record, place, offset(at + 1), walker.key));
             }
-            Some(b'}' | b']') => {
-                depth = depth.saturating_sub(1);
-                key = paths.get(depth).copied().unwrap_or(0);
-                at += 1;
-            }
-            Some(b'"') => {
+            b'}' | b']' => walker.leave(),
+            b'"' => {
                 let inner = slice(place + 1, offset(at + 1));
                 let after = crate::json::skip_space(record, offset(at + 1) + 1);
                 if record.get(after) == Some(&b':') {
-                    key = bytes(paths.get(depth).copied().unwrap_or(0), inner);
-                    sum = sum.wrapping_add(scalar_after(record, after, offset(at + 2), key));
+                    walker.name(inner);
+                    sum = sum.wrapping_add(scalar_after(record, after, offset(at + 2), walker.key));
                 } else {
-                    sum = sum.wrapping_add(bytes(key ^ 1, inner));
+                    sum = sum.wrapping_add(bytes(walker.key ^ 1, inner));
                 }
-                at += 2;
-            }
-            _ => {
-                sum = sum.wrapping_add(scalar_after(record, place, offset(at + 1), key));
                 at += 1;
             }
+            _ => {
+                walker.item();
+                sum = sum.wrapping_add(scalar_after(record, place, offset(at + 1), walker.key));
+            }
         }
+        at += 1;
     }
     sum
 }
@@ -96,6 +123,8 @@ mod tests {
             r#"{"a":1,"b":{"d":"x","c":[1,true]},"e":null}"#,
             r#"{"a":1,"c":{"c":"x","d":[1,true]},"e":null}"#,
             r#"{"a":1,"b":{"c":"x","d":[1,true]}}"#,
+            r#"{"a":1,"b":{"c":"x","d":[true,1]},"e":null}"#,
+            r#"{"a":1,"b":{"c":"x","d":[1,true]},"e":null,"f":{}}"#,
         ] {
             assert_ne!(one, hash(other), "{other}");
         }

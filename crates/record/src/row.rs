@@ -180,16 +180,29 @@ impl Fields for Row<'_> {
 pub struct View<'a, 'r> {
     pub(crate) row: &'a Row<'r>,
     pub(crate) slots: &'a [SlotId],
+    pub(crate) is_last: bool,
 }
 
-impl<'r> View<'_, 'r> {
+impl<'a, 'r> View<'a, 'r> {
     fn slot(&self, slot: SlotId) -> SlotId {
         self.slots.get(slot.index()).copied().unwrap_or(SlotId(u32::MAX))
     }
 
-    /// The first value at a slot, borrowed from the record.
+    /// The same view by the other reading: where a slot has several values, the last is the one.
+    /// Parsers differ in which of two equal keys they take, so both readings deserve a look.
+    pub fn last(self) -> View<'a, 'r> {
+        View { is_last: true, ..self }
+    }
+
+    /// The value at a slot, borrowed from the record: the first, or by [`View::last`] the last.
     pub fn get(&self, slot: SlotId) -> Value<'r> {
-        self.row.get(self.slot(slot))
+        let slot = self.slot(slot);
+        if self.is_last
+            && let Some((_, cell)) = self.row.more.iter().rev().find(|(other, _)| *other == slot)
+        {
+            return cell.value();
+        }
+        self.row.get(slot)
     }
 
     /// See [`Row::plain`].
@@ -210,7 +223,7 @@ impl<'r> View<'_, 'r> {
 
 impl Fields for View<'_, '_> {
     fn value(&self, slot: SlotId) -> Value<'_> {
-        self.row.get(self.slot(slot))
+        self.get(slot)
     }
 
     fn each_value(&self, slot: SlotId, visit: &mut dyn FnMut(Value<'_>)) {

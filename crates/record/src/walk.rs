@@ -149,7 +149,7 @@ impl Walk {
 
     /// A row through the slot numbers of set `set` (in the order given to [`Walk::compile`]).
     pub fn view<'a, 'r>(&'a self, row: &'a Row<'r>, set: usize) -> View<'a, 'r> {
-        View { row, slots: self.views.get(set).map(Vec::as_slice).unwrap_or_default() }
+        View { row, slots: self.views.get(set).map(Vec::as_slice).unwrap_or_default(), is_last: false }
     }
 
     #[inline]

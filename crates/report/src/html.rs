@@ -106,7 +106,7 @@ fn head(page: &mut Html, view: &View<'_>, headline: &str) {
     page.raw("\n<head>\n<meta charset=\"utf-8\">\n");
     page.open("meta", &[("http-equiv", "Content-Security-Policy"), ("content", &policy)]);
     page.raw("\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n");
-    page.element("title", &[], &format!("{headline} Vigie"));
+    page.element("title", &[], &format!("Vigie \u{b7} {headline}"));
     page.raw("\n<style>");
     for line in STYLE.lines() {
         page.raw(line);
@@ -143,7 +143,7 @@ fn totals(page: &mut Html, view: &View<'_>) {
     page.raw("<ul class=\"totals\">");
     for severity in Severity::ALL.into_iter().rev() {
         let of = |rule: &u32| story.rules.get(*rule as usize).is_some_and(|facts| facts.severity == severity);
-        let count: u64 = story.by_rule.iter().filter(|(rule, _)| of(rule)).map(|(_, count)| *count).sum();
+        let count: u64 = story.by_rule.iter().filter(|entry| of(entry.0)).map(|(_, count)| *count).sum();
         if count > 0 {
             page.raw("<li>");
             view.severity(page, severity);

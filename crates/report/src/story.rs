@@ -121,6 +121,10 @@ pub struct Facts {
     pub paths: String,
     /// Spans of collection that are not proven, as sentences.
     pub gaps: Vec<String>,
+    /// Accounts that the logs are of: what is shared among them stays inside.
+    pub accounts: BTreeSet<String>,
+    /// One sentence about what is proven; empty where there are no digests.
+    pub proof: String,
 }
 
 /// Everything a report shows.
@@ -208,13 +212,14 @@ impl StoryBuilder {
     /// The story, with what the run says about itself.
     pub fn finish(self, rules: Vec<RuleFacts>, facts: Facts) -> Story {
         let mut threads: Vec<Thread> = self.threads.into_values().collect();
+        for thread in &mut threads {
+            thread.stay_inside(&facts.accounts);
+            thread.through.sort_by_key(|(_, step)| step.occurred);
+        }
         // Worst first; among equals the one with more different rules, then the earlier one.
         threads.sort_by(|a, b| {
             b.severity.cmp(&a.severity).then(b.serious_rules(&rules).cmp(&a.serious_rules(&rules))).then(a.first.cmp(&b.first))
         });
-        for thread in &mut threads {
-            thread.through.sort_by_key(|(_, step)| step.occurred);
-        }
         Story { threads, blinds: self.blinds, findings: self.findings, by_rule: self.by_rule, rules, facts }
     }
 }
@@ -284,6 +289,18 @@ impl Thread {
         }
     }
 
+    /// What was shared with an account of our own is worth a look, no more.
+    fn stay_inside(&mut self, accounts: &BTreeSet<String>) {
+        let is_inside = |peer: &String| accounts.contains(peer);
+        for line in self.lines.iter_mut().filter(|line| is_inside(&line.event.peer)) {
+            line.severity = line.severity.min(Severity::Low);
+        }
+        self.peers.retain(|peer| !is_inside(peer));
+        if let Some(worst) = self.lines.iter().map(|line| line.severity).max() {
+            self.severity = worst;
+        }
+    }
+
     /// How many rules of at least medium severity it touched.
     fn serious_rules(&self, rules: &[RuleFacts]) -> usize {
         let is_serious = |rule: &&u32| rules.get(**rule as usize).is_some_and(|facts| facts.severity >= Severity::Medium);
@@ -304,7 +321,7 @@ fn count(names: &mut BTreeMap<String, u64>, name: &str) {
 
 /// The principal that an event names itself.
 pub(crate) fn principal_of(event: &EventFacts) -> Principal {
-    let is_session = !event.session.is_empty() && event.actor_uid.contains(":assumed-role/");
+    let is_session = !event.session.is_empty();
     let name = match () {
         () if is_session => event.session.clone(),
         () if !event.actor.is_empty() => event.actor.clone(),

@@ -294,10 +294,15 @@ pub(crate) fn blind_sentence(blind: &Blind, words: &dyn Words, zone: &Zone) -> S
 
 fn unseen(page: &mut Page, story: &Story, words: &dyn Words, zone: &Zone) {
     let facts = &story.facts;
-    if story.blinds.is_empty() && facts.gaps.is_empty() && facts.blind_rules.is_empty() {
-        return;
+    let is_clear = story.blinds.is_empty() && facts.gaps.is_empty() && facts.blind_rules.is_empty();
+    if !is_clear {
+        page.title(&words.label("blind.title", &[]));
+    } else if !facts.proof.is_empty() {
+        page.blank();
     }
-    page.title(&words.label("blind.title", &[]));
+    if !facts.proof.is_empty() {
+        page.line(&facts.proof);
+    }
     for gap in facts.gaps.iter().take(4) {
         page.line(&format!("  - {gap}"));
     }

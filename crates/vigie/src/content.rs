@@ -7,7 +7,7 @@ use include_dir::{Dir, include_dir};
 use serde::Deserialize;
 use vigie_detect::RuleSource;
 use vigie_normalise::{Mapping, Texts};
-use vigie_pipeline::GenericPaths;
+use vigie_pipeline::{DigestFormat, GenericPaths};
 
 use crate::error::Error;
 
@@ -91,6 +91,14 @@ impl Content {
             taxonomies.insert(file.log, file.fields);
         }
         Ok(GenericPaths { time: file.time, id: file.id, taxonomies })
+    }
+
+    /// How digests that prove collection are written.
+    pub(crate) fn digests(&self) -> Result<Option<DigestFormat>, Error> {
+        let Some((path, text)) = self.files.iter().find(|(path, _)| path.ends_with("/digest.toml")) else {
+            return Ok(None);
+        };
+        toml::from_str(text).map(Some).map_err(|error| Error::Failed(format!("{path}: {error}")))
     }
 
     /// The texts of a language.

@@ -24,9 +24,10 @@ pub(crate) fn run(options: &DemoOptions) -> Result<ExitCode, Error> {
         intrusion: !options.quiet_day,
         ..vigie_demo::Options::default()
     };
+    let truth_path = beside(root);
     let mut objects = 0u64;
     let truth = vigie_demo::generate(&templates, &plan, None, &mut |object| {
-        let path = root.join(&object.path);
+        let path = if object.path == TRUTH { truth_path.clone() } else { root.join(&object.path) };
         let parent = path.parent().unwrap_or(root);
         fs::create_dir_all(parent)
             .and_then(|()| fs::write(&path, &object.bytes))
@@ -35,6 +36,17 @@ pub(crate) fn run(options: &DemoOptions) -> Result<ExitCode, Error> {
         Ok(())
     })
     .map_err(|error| Error::Failed(error.to_string()))?;
-    println!("{} events in {objects} files under {}; the truth is in truth.json", truth.events, root.display());
+    println!("{} events in {objects} files under {}; the truth is in {}", truth.events, root.display(), truth_path.display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the generator calls the truth.
+const TRUTH: &str = "truth.json";
+
+/// The truth stands beside the folder of logs, not among them: `DIR.truth.json`.
+fn beside(root: &std::path::Path) -> std::path::PathBuf {
+    let mut name = root.file_name().unwrap_or_default().to_os_string();
+    name.push(".");
+    name.push(TRUTH);
+    root.with_file_name(name)
 }

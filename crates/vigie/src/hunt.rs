@@ -22,6 +22,7 @@ use crate::words::{ContentWords, zone};
 pub(crate) struct Setup {
     pub(crate) rules: RuleSet,
     pub(crate) lanes: Lanes,
+    digests: Option<vigie_pipeline::DigestFormat>,
 }
 
 /// Runs the command.
@@ -53,8 +54,13 @@ pub(crate) fn run(options: &HuntOptions) -> Result<ExitCode, Error> {
     }
     let words = ContentWords { texts: content.texts(options.lang.code())?, language: options.lang.language() };
     if options.format == Format::Text {
-        let story = story.finish(facts.clone(), run_facts(options, &setup, &folder, &outcome));
         let zone = zone(&options.tz, outcome.span)?;
+        let mut about = run_facts(options, &setup, &folder, &outcome);
+        if let Some(proof) = &outcome.proof {
+            about.gaps = crate::proof::sentences(proof, &words, &zone);
+            about.proof = crate::proof::verdict(proof, &words);
+        }
+        let story = story.finish(facts.clone(), about);
         let activity = |name: &str| outcome.activity(name).map(|seen| (seen.events, seen.refused, seen.first, seen.last));
         sink.write(&vigie_report::text(&story, &words, &zone, &activity))?;
         if outcome.events == 0 {
@@ -115,8 +121,7 @@ fn set_up(content: &Content, options: &HuntOptions) -> Result<Setup, Error> {
     let mut lanes: Vec<Lane> = mappings.iter().map(|mapping| Lane::mapped(mapping, &rules)).collect();
     let mut forced = None;
     if let Some(name) = &options.log {
-        let log = LogType::parse(name)
-            .ok_or_else(|| Error::Usage(format!("`{name}` is no log type; write product/service")))?;
+        let log = LogType::parse(name).ok_or_else(|| Error::Usage(format!("`{name}` is no log type; write product/service")))?;
         forced = lanes.iter().position(|lane| lane.log == log);
         if forced.is_none() {
             lanes.push(Lane::native(&log, &rules, &content.generic()?));
@@ -126,7 +131,7 @@ fn set_up(content: &Content, options: &HuntOptions) -> Result<Setup, Error> {
     let mut envelope_keys: Vec<String> = mappings.iter().flat_map(|mapping| mapping.envelope_keys.clone()).collect();
     envelope_keys.sort();
     envelope_keys.dedup();
-    Ok(Setup { rules, lanes: Lanes { lanes, forced, envelope_keys } })
+    Ok(Setup { rules, lanes: Lanes { lanes, forced, envelope_keys }, digests: content.digests()? })
 }
 
 fn hunt(
@@ -148,6 +153,7 @@ fn hunt(
         threads: options.threads.unwrap_or(cores).clamp(1, 256),
         spill_bytes: options.spill_mib.max(1) * 1024 * 1024,
         explain: options.explain.clone(),
+        digests: setup.digests.as_ref(),
         progress: &progress,
     };
     if !io::stderr().is_terminal() {
@@ -265,6 +271,8 @@ fn run_facts(options: &HuntOptions, setup: &Setup, folder: &Folder, outcome: &Ou
         silenced: outcome.silenced.iter().map(|(filter, count)| (title(*filter), *count)).collect(),
         paths: options.paths.join(" "),
         gaps: Vec::new(),
+        proof: String::new(),
+        accounts: outcome.accounts.clone(),
     }
 }
 

@@ -6,6 +6,7 @@ mod demo;
 mod error;
 mod explain;
 mod hunt;
+mod proof;
 mod rule;
 mod sample;
 mod test;

@@ -8,7 +8,10 @@ use crate::Report;
 /// What is read, as `folder/.../ending` patterns: first part, and ending.
 const READ: [(&str, &[&str]); 8] = [
     ("rules", &[".yml", ".md"]),
-    ("vendors", &["vendor.toml", "log.toml", "mapping.toml", "operations.tsv", "taxonomy.toml", "page.md", ".json"]),
+    (
+        "vendors",
+        &["vendor.toml", "log.toml", "mapping.toml", "operations.tsv", "taxonomy.toml", "digest.toml", "page.md", ".json"],
+    ),
     ("verbs", &["verbs.toml"]),
     ("text", &["en.toml", "fr.toml"]),
     ("schema", &["columns.toml", "generic.toml", "ocsf-1.8.0-classes.tsv"]),

@@ -56,6 +56,11 @@ fn every_layout_gives_its_records() {
 fn bad_text_costs_only_itself() {
     check("{\"a\":1}\nnot json\n{\"b\":2}\n", Shape::Lines, &[r#"{"a":1}"#, "not json", r#"{"b":2}"#]);
     check("[{\"a\":1},7,\"x\",{\"b\":2}]", Shape::Array, &[r#"{"a":1}"#, "!7", "!\"x\"", r#"{"b":2}"#]);
+    check(
+        "[{\"a\":1},{\"a\":{\"b\":2},{\"a\":\"x},{\"a\":4}]",
+        Shape::Array,
+        &[r#"{"a":1}"#, "!{\"a\":{\"b\":2}", "!{\"a\":\"x}", r#"{"a":4}"#],
+    );
     check("{\"Records\":[{\"a\":1},{\"b\":", Shape::Array, &[r#"{"a":1}"#, "!{\"b\":"]);
 }
 

@@ -11,7 +11,7 @@ pub(crate) fn hash_source<'s>(lines: impl Iterator<Item = &'s str>) -> String {
         hash.update(line.as_bytes());
         hash.update(b"\n");
     }
-    format!("'sha256-{}'", base64(hash.finalize().as_slice()))
+    format!("'sha256-{}'", base64(&hash.finalize()))
 }
 
 fn base64(bytes: &[u8]) -> String {

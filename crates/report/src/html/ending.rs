@@ -172,9 +172,10 @@ pub(crate) fn foot(page: &mut Html, view: &View<'_>) {
         ("zone", &view.zone.name),
     ]));
     page.element("p", &[], &view.word("html.foot.same"));
-    page.element("p", &[], &view.word("html.foot.explain"));
-    let uid = view.story.threads.first().and_then(|thread| thread.lines.first()).map(|line| line.event.uid.as_str()).unwrap_or_default();
-    page.element("p", &[("class", "id")], format!("vigie hunt {} --explain {uid}", facts.paths).trim());
+    if let Some(line) = view.story.threads.first().and_then(|thread| thread.lines.first()) {
+        page.element("p", &[], &view.word("html.foot.explain"));
+        page.element("p", &[("class", "id")], &format!("vigie hunt {} --explain {}", facts.paths, line.event.uid));
+    }
     page.raw("</footer>\n");
 }
 
