@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 use vigie_detect::{RuleSet, RuleSource};
 use vigie_model::{ByteStream, Finding, LogType, ObjectInfo, Source, Tenant};
+use vigie_normalise::Mapping;
 use vigie_pipeline::{GenericPaths, Hunt, Lane, Lanes, Outcome, Progress};
 
 /// Records as one object.
@@ -104,4 +105,47 @@ pub fn labelled(path: &Path) -> Vec<Value> {
 pub fn pairs(set: &RuleSet, findings: &[Finding]) -> BTreeSet<(String, String)> {
     let pair = |finding: &Finding| (set.facts()[finding.rule as usize].id.clone(), finding.event.uid.clone());
     findings.iter().map(pair).collect()
+}
+
+/// The folder of the project's own content.
+fn content() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../content")
+}
+
+/// The CloudTrail mapping of the content.
+pub fn cloudtrail() -> Mapping {
+    let folder = content().join("vendors/aws/logs/cloudtrail");
+    Mapping::parse(&|name| std::fs::read_to_string(folder.join(name)).ok()).unwrap()
+}
+
+/// The rules of the content.
+pub fn builtin_rules() -> RuleSet {
+    let mut sources = Vec::new();
+    for domain in std::fs::read_dir(content().join("rules")).unwrap() {
+        for file in std::fs::read_dir(domain.unwrap().path()).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_some_and(|ending| ending == "yml") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                sources.push(RuleSource { place: path.display().to_string(), text });
+            }
+        }
+    }
+    let classes = std::fs::read_to_string(content().join("schema/ocsf-1.8.0-classes.tsv")).unwrap();
+    let row = |line: &str| {
+        let columns: Vec<&str> = line.split('\t').collect();
+        Some((columns[1].to_owned(), columns[0].parse().ok()?))
+    };
+    let (set, errors) = RuleSet::parse(&sources, classes.lines().filter_map(row).collect());
+    assert!(errors.is_empty(), "{errors:?}");
+    set
+}
+
+/// The lane of CloudTrail with rules.
+pub fn builtin_lanes(set: &RuleSet) -> Lanes {
+    Lanes { lanes: vec![Lane::mapped(&cloudtrail(), set)], forced: None, envelope_keys: vec!["Records".to_owned()] }
+}
+
+/// The file name of a rule without its ending.
+pub fn stem(place: &str) -> String {
+    place.rsplit('/').next().unwrap().trim_end_matches(".yml").to_owned()
 }

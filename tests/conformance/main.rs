@@ -1,6 +1,5 @@
 //! Outside oracles: rules, records and answers that nobody of this project wrote. They judge; they
 //! are skipped, and say so, where the corpus is not present.
-
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,4 +10,6 @@
 )]
 
 mod harness;
+mod ocsf;
 mod sigma;
+mod stratus;

@@ -22,7 +22,7 @@ enum Node {
 impl Programme {
     /// The OCSF document of a record, as one line of JSON. The verb stands in `enrichments`.
     pub fn document(&self, row: &View<'_, '_>) -> String {
-        let operation = self.mapping.operations.of(row);
+        let operation = self.operation(row);
         let mut root = BTreeMap::new();
         let mut consumed = Vec::new();
         for field in self.mapping.fields.iter().filter(|field| field.class.is_none_or(|class| class == operation.class_uid)) {

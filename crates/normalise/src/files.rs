@@ -88,6 +88,8 @@ struct MappingFile {
     ocsf: String,
     profiles: Vec<String>,
     operations: crate::operations::Section,
+    #[serde(default)]
+    requires: BTreeMap<String, String>,
     fields: BTreeMap<String, String>,
     #[serde(default)]
     class: BTreeMap<String, BTreeMap<String, String>>,
@@ -174,6 +176,8 @@ pub struct Mapping {
     pub(crate) profiles: Vec<String>,
     pub(crate) paths: PathSet,
     pub(crate) fields: Vec<Field>,
+    /// What a class needs; without it the operation falls back to the default class.
+    pub(crate) requires: Vec<(u32, Expression)>,
     pub(crate) operations: Operations,
     pub(crate) principal: PrincipalFields,
     pub(crate) links: Vec<LinkFields>,
@@ -199,6 +203,10 @@ impl Mapping {
         let table = read(&mapping.operations.table)?;
         let operations = Operations::parse(&mapping.operations, &table, &mut paths)?;
         let fields = fields(&mapping, &mut paths)?;
+        let mut requires = Vec::new();
+        for (class, text) in &mapping.requires {
+            requires.push((class_number(class)?, expression("requires", text, &mut paths)?));
+        }
         let (principal, links) = principals(&mapping, &mut paths)?;
         Ok(Mapping {
             log: LogType::parse(&log.id).ok_or_else(|| ContentError::new("log.toml", "`id` must be product/service"))?,
@@ -214,6 +222,7 @@ impl Mapping {
             profiles: mapping.profiles,
             paths,
             fields,
+            requires,
             operations,
             principal,
             links,
@@ -225,15 +234,17 @@ fn expression(place: &str, text: &str, paths: &mut PathSet) -> Result<Expression
     parse(text, paths).map_err(|what| ContentError::new("mapping.toml", format!("`{place}`: {what}")))
 }
 
+fn class_number(class: &str) -> Result<u32, ContentError> {
+    class.parse().map_err(|_| ContentError::new("mapping.toml", format!("`{class}` must be a class number")))
+}
+
 fn fields(mapping: &MappingFile, paths: &mut PathSet) -> Result<Vec<Field>, ContentError> {
     let mut fields = Vec::new();
     for (to, text) in &mapping.fields {
         fields.push(Field { to: to.clone(), class: None, from: expression(to, text, paths)? });
     }
     for (class, members) in &mapping.class {
-        let number = class
-            .parse()
-            .map_err(|_| ContentError::new("mapping.toml", format!("`[class.{class}]` must name a class number")))?;
+        let number = class_number(class)?;
         for (to, text) in members {
             fields.push(Field { to: to.clone(), class: Some(number), from: expression(to, text, paths)? });
         }

@@ -23,7 +23,7 @@ pub(crate) enum Function {
     List,
     /// Milliseconds since 1970 of an RFC 3339 text.
     TimeMs,
-    /// The value when it is an IP address.
+    /// The value when it is an IP address, without leading zeros.
     Ip,
     /// The value when it is text but no IP address.
     NotIp,
@@ -132,7 +132,9 @@ fn call<'r>(function: Function, arguments: &'r [Expression], row: &View<'_, 'r>)
             _ => Value::Absent,
         },
         Function::Ip | Function::NotIp => match text(argument(0)) {
-            Value::Text(text) if is_ip(&text) == (function == Function::Ip) => Value::Text(text),
+            Value::Text(text) if is_ip(&text) == (function == Function::Ip) => {
+                Value::Text(if function == Function::Ip { plain_ip(text) } else { text })
+            }
             _ => Value::Absent,
         },
         Function::First => (0..arguments.len()).map(argument).find(|value| !is_empty(value)).unwrap_or(Value::Absent),
@@ -225,6 +227,16 @@ fn map_text<'r>(value: Value<'r>, part: impl for<'s> Fn(&'s str) -> Option<&'s s
         Value::Text(Cow::Owned(text)) => part(&text).map_or(Value::Absent, |part| Value::Text(Cow::Owned(part.to_owned()))),
         _ => Value::Absent,
     }
+}
+
+/// An IPv4 address without the leading zeros that some exports write.
+fn plain_ip(text: Cow<'_, str>) -> Cow<'_, str> {
+    let has_zeros = |part: &str| part.len() > 1 && part.starts_with('0');
+    if text.contains(':') || !text.split('.').any(has_zeros) {
+        return text;
+    }
+    let octets: Vec<String> = text.split('.').filter_map(|part| part.parse::<u8>().ok()).map(|octet| octet.to_string()).collect();
+    Cow::Owned(octets.join("."))
 }
 
 /// Whether a text is an IP address; a dotted IPv4 with leading zeros counts, as exports write it.

@@ -24,6 +24,19 @@ struct Default {
     activity: Vec<(String, u32)>,
 }
 
+impl Default {
+    /// Gives a row of another class what it is when the record lacks what that class requires.
+    fn with_fallback(&self, operation: &str, mut row: Operation) -> Operation {
+        if row.class_uid != self.class_uid {
+            let by_word = self.activity.iter().find(|(word, _)| operation.starts_with(word.as_str()));
+            let activity_id = by_word.map_or(ACTIVITY_OTHER, |(_, activity)| *activity);
+            let fallback = Operation { class_uid: self.class_uid, activity_id, ..row.clone() };
+            row.otherwise = Some(Box::new(fallback));
+        }
+        row
+    }
+}
+
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Override {
@@ -44,6 +57,8 @@ pub(crate) struct Operation {
     pub(crate) target: Option<SlotId>,
     /// Where it names the other party: who something was shared with.
     pub(crate) peer: Option<SlotId>,
+    /// What it is when the record lacks what its class requires.
+    pub(crate) otherwise: Option<Box<Operation>>,
 }
 
 /// The compiled table.
@@ -79,6 +94,7 @@ impl Operations {
                     format!("line {}: wants seven columns with whole numbers in 4 and 5", number + 2),
                 )
             })?;
+            let row = section.default.with_fallback(operation, row);
             let known = rows.entry(service.into()).or_default().insert(operation.into(), row);
             if known.is_some() {
                 return Err(ContentError::new(
@@ -93,6 +109,7 @@ impl Operations {
             activity_id,
             target: None,
             peer: None,
+            otherwise: None,
         };
         let words = section.default.activity.iter().map(|(word, activity)| (word.clone(), default(*activity))).collect();
         let overriding = section.overriding.as_ref().map(|row| {
@@ -102,6 +119,7 @@ impl Operations {
                 activity_id: row.activity_id,
                 target: None,
                 peer: None,
+                otherwise: None,
             };
             (paths.intern(&row.path), row.value.clone(), operation)
         });
@@ -144,6 +162,7 @@ fn parse_row<'l>(line: &'l str, paths: &mut PathSet) -> Option<(&'l str, &'l str
         activity_id: activity.parse().ok()?,
         target: (!target.is_empty()).then(|| paths.intern(target)),
         peer: (!peer.is_empty()).then(|| paths.intern(peer)),
+        otherwise: None,
     };
     Some((service, operation, row))
 }

@@ -96,7 +96,8 @@ impl Mapping {
             _ => {}
         }
         let exact: Vec<_> = self.fields.iter().filter(|field| field.plain_path() == wanted).collect();
-        if let [field] = exact.as_slice()
+        if let [field, others @ ..] = exact.as_slice()
+            && others.iter().all(|other| other.from == field.from)
             && let Expression::Call(Function::Each, arguments) = &field.from
             && let [Expression::Path(array), Expression::Path(member)] = arguments.as_slice()
         {
@@ -153,7 +154,7 @@ impl Programme {
         let Value::Int(occurred) = evaluate(&self.time, row) else {
             return false;
         };
-        let operation = self.mapping.operations.of(row);
+        let operation = self.operation(row);
         for (number, source) in self.sources.iter().enumerate() {
             let slot = SlotId(u32::try_from(number).unwrap_or(u32::MAX));
             match source {
@@ -163,6 +164,17 @@ impl Programme {
         }
         event.occurred = i64::try_from(occurred).unwrap_or(0);
         true
+    }
+
+    /// What the operation of a record is: the table's row, or its fallback when the record lacks
+    /// what the row's class requires.
+    pub(crate) fn operation(&self, row: &View<'_, '_>) -> &Operation {
+        let operation = self.mapping.operations.of(row);
+        let lacks = |(class, wanted): &&(u32, Expression)| *class == operation.class_uid && evaluate(wanted, row).is_none();
+        match &operation.otherwise {
+            Some(fallback) if self.mapping.requires.iter().find(lacks).is_some() => fallback,
+            _ => operation,
+        }
     }
 
     /// The id of the event that a row is, with the provider's own id.

@@ -133,6 +133,9 @@ fn masthead(page: &mut Html, view: &View<'_>, headline: &str) {
             ("rules", &view.number(facts.rules)),
         ]));
     }
+    if !facts.proof.is_empty() {
+        page.element("p", &[("class", "lede")], &facts.proof);
+    }
     totals(page, view);
     page.raw("</header>\n");
 }
@@ -196,10 +199,11 @@ fn contents(page: &mut Html, view: &View<'_>, full: &[Thread], rest: &[Thread]) 
 mod tests {
     use std::collections::BTreeMap;
 
-    use vigie_model::EventFacts;
+    use vigie_estate::Chain;
+    use vigie_model::{EventFacts, Finding, RuleFacts};
 
     use super::*;
-    use crate::story::Facts;
+    use crate::story::{Facts, StoryBuilder};
     use crate::words::Language;
 
     struct Keys;
@@ -241,5 +245,45 @@ mod tests {
         let style = page.split("<style>").nth(1).and_then(|rest| rest.split("</style>").next()).unwrap();
         let hash = digest::hash_source(style.lines()).replace('\'', "&#39;");
         assert!(page.contains(&hash));
+    }
+    #[test]
+    fn names_from_logs_stay_text_in_every_part() {
+        let hostile = || "\"><script>x</script>".to_owned();
+        let event = EventFacts {
+            uid: hostile(),
+            occurred: 10_000,
+            delivered: Some(700_000),
+            verb: "log.trail.disable".to_owned(),
+            operation: hostile(),
+            actor: hostile(),
+            address: hostile(),
+            user_agent: hostile(),
+            target: hostile(),
+            account: hostile(),
+            peer: hostile(),
+            ..EventFacts::default()
+        };
+        let rule = RuleFacts {
+            id: hostile(),
+            title: hostile(),
+            title_fr: hostile(),
+            severity: Severity::High,
+            techniques: vec![hostile()],
+            tactics: vec!["persistence".to_owned(), hostile()],
+            author: hostile(),
+            response: hostile(),
+            is_correlation: false,
+            place: hostile(),
+        };
+        let (related, evidence, group) = (Vec::new(), Vec::new(), Vec::new());
+        let finding = Finding { uid: hostile(), rule: 0, first: 10_000, last: 10_000, event, related, events: 1, evidence, group };
+        let mut builder = StoryBuilder::default();
+        builder.add(&finding, &rule, &Chain::default());
+        let facts = Facts { events: 1, span: Some((10_000, 10_000)), gaps: vec![hostile()], paths: hostile(), ..Facts::default() };
+        let page = html(&builder.finish(vec![rule], facts), &Keys, &Zone::utc(), &|_| Some((1, 0, 10_000, 10_000)));
+        assert!(!page.contains("<script"));
+        for part in ["id=\"story-1\"", "class=\"mark high\"", "url(#hatch)", "id=\"rules\"", "id=\"unseen\"", "&lt;script&gt;"] {
+            assert!(page.contains(part), "{part}");
+        }
     }
 }

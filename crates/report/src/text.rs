@@ -48,6 +48,20 @@ impl Page {
         self.lines.push(clip(&printable(text), COLUMNS_MAX));
     }
 
+    /// A line that may go on below, set in as far as `indent`; two lines at most.
+    fn wrap(&mut self, text: &str, indent: usize) {
+        let text = printable(text);
+        if text.chars().count() <= COLUMNS_MAX {
+            self.lines.push(text);
+            return;
+        }
+        let head: String = text.chars().take(COLUMNS_MAX).collect();
+        let cut = head.rfind(' ').filter(|at| *at > COLUMNS_MAX / 2).unwrap_or(head.len());
+        let (head, tail) = text.split_at(cut);
+        self.lines.push(head.to_owned());
+        self.lines.push(clip(&format!("{:indent$}{}", "", tail.trim_start()), COLUMNS_MAX));
+    }
+
     fn blank(&mut self) {
         self.lines.push(String::new());
     }
@@ -178,11 +192,18 @@ fn tell(page: &mut Page, thread: &Thread, rules: &[RuleFacts], words: &dyn Words
     steps(page, thread, rules, words, zone);
 }
 
+/// What a session's id says it went through: the part before its last one.
+fn role_of(uid: &str) -> &str {
+    let mut parts = uid.rsplit(['/', ':']);
+    let last = parts.next().unwrap_or(uid);
+    parts.next().filter(|_| uid.contains('/')).unwrap_or(last)
+}
+
 fn who(page: &mut Page, thread: &Thread, words: &dyn Words, zone: &Zone) {
     if let Some(step) = thread.behind.first() {
         let origin = thread.behind.last().map_or(&step.by, |last| &last.by);
         let via = if thread.behind.len() > 1 || name_of(&step.by) != name_of(origin) {
-            short(&step.by.uid).to_owned()
+            role_of(&step.by.uid).to_owned()
         } else {
             String::new()
         };
@@ -304,10 +325,10 @@ fn unseen(page: &mut Page, story: &Story, words: &dyn Words, zone: &Zone) {
         page.line(&facts.proof);
     }
     for gap in facts.gaps.iter().take(4) {
-        page.line(&format!("  - {gap}"));
+        page.wrap(&format!("  - {gap}"), 4);
     }
     for blind in story.blinds.iter().take(4) {
-        page.line(&format!("  - {}", blind_sentence(blind, words, zone)));
+        page.wrap(&format!("  - {}", blind_sentence(blind, words, zone)), 4);
     }
     if !facts.blind_rules.is_empty() {
         let names: Vec<&str> = facts.blind_rules.iter().take(3).map(|(title, _)| title.as_str()).collect();

@@ -27,6 +27,9 @@ const TACTICS: [&str; 14] = [
     "impact",
 ];
 
+/// Techniques named in a field of the strip; the table names all.
+const TECHNIQUES_MAX: usize = 2;
+
 /// What the rules of a thread say about one tactic.
 struct Tally<'a> {
     tactic: &'a str,
@@ -60,7 +63,7 @@ fn tally<'a>(view: &View<'a>, thread: &Thread) -> Vec<Tally<'a>> {
                 tally.techniques.extend(facts.techniques.iter().map(String::as_str));
                 tally.rules.push(facts);
                 tally.findings += findings;
-                tally.severity = tally.severity.max(facts.severity);
+                tally.severity = tally.severity.max(facts.severity.min(thread.severity));
             }
         }
     }
@@ -98,13 +101,12 @@ fn class_of(tally: &Tally<'_>) -> &'static str {
     }
 }
 
-/// The first technique, and how many more.
+/// The first techniques, and how many more.
 fn named(tally: &Tally<'_>) -> String {
-    let first = tally.techniques.first().copied().unwrap_or_default();
-    match tally.techniques.len() {
-        0 | 1 => first.to_owned(),
-        count => format!("{first} +{}", count - 1),
-    }
+    let shown: Vec<&str> = tally.techniques.iter().copied().take(TECHNIQUES_MAX).collect();
+    let hidden = tally.techniques.len() - shown.len();
+    let more = if hidden > 0 { format!(" +{hidden}") } else { String::new() };
+    format!("{}{more}", shown.join(" "))
 }
 
 fn twin(page: &mut Html, view: &View<'_>, all: &[Tally<'_>]) {

@@ -32,7 +32,7 @@ pub(crate) fn draw(page: &mut Html, view: &View<'_>, plot: &Plot<'_>, id: &str, 
             bins(page, lane, &plot.axis, y + lane.height());
         }
         for mark in lane.marks.iter().filter(|mark| mark.step.is_some() || !plot.is_binned) {
-            mark_at(page, view, &plot.axis, mark, y + PAD / 2.0 + ROW * (mark.row as f64 + 0.5));
+            mark_at(page, view, plot, mark, y + PAD / 2.0 + ROW * (mark.row as f64 + 0.5));
         }
         y += lane.height();
     }
@@ -83,8 +83,8 @@ fn label(page: &mut Html, y: f64, id: &str, name: &str) {
 }
 
 /// A disc where it occurred, a bar while it went on, a dotted wait and a tick where it became known.
-fn mark_at(page: &mut Html, view: &View<'_>, axis: &Axis, mark: &Mark<'_>, y: f64) {
-    let line = mark.line;
+fn mark_at(page: &mut Html, view: &View<'_>, plot: &Plot<'_>, mark: &Mark<'_>, y: f64) {
+    let (line, axis) = (mark.line, &plot.axis);
     let (x, last) = (axis.x(line.first), axis.x(line.last));
     let radius = if mark.step.is_some() { STEP_RADIUS } else { PLAIN_RADIUS };
     page.raw("<g><title>");
@@ -93,7 +93,9 @@ fn mark_at(page: &mut Html, view: &View<'_>, axis: &Axis, mark: &Mark<'_>, y: f6
     if last - x > 1.0 {
         page.void("rect", &[("class", "span"), ("x", &px(x)), ("y", &px(y - 2.0)), ("width", &px(last - x)), ("height", "4")]);
     }
-    if let Some(delivered) = line.event.delivered {
+    if let Some(delivered) = line.event.delivered
+        && (mark.step.is_some() || !plot.is_dense)
+    {
         let known = axis.x(delivered);
         if known > x + radius {
             page.void("path", &[("class", "wait"), ("d", &format!("M{} {}H{}", px(x + radius), px(y), px(known)))]);

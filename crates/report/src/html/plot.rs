@@ -8,11 +8,11 @@ use crate::text::{clip, middle};
 use crate::words::Zone;
 
 /// Width of the drawing, in its own units.
-pub(crate) const WIDTH: f64 = 920.0;
+pub(crate) const WIDTH: f64 = 1000.0;
 /// Where the axis begins.
 pub(crate) const LEFT: f64 = 212.0;
 /// Where the axis ends.
-pub(crate) const RIGHT: f64 = 908.0;
+pub(crate) const RIGHT: f64 = 988.0;
 /// Height of one row of marks.
 pub(crate) const ROW: f64 = 19.0;
 /// Room above and below the rows of a lane, together.
@@ -24,6 +24,8 @@ pub(crate) const PLAIN_RADIUS: f64 = 4.5;
 
 /// Marks drawn one by one; more are counted in bins.
 const MARKS_MAX: usize = 500;
+/// Marks with a wait each; among more only steps show when they became known.
+const WAITS_MAX: usize = 60;
 /// Lanes with a name; further entities share one.
 const LANES_MAX: usize = 16;
 /// Spans not recorded that get a lane.
@@ -151,6 +153,8 @@ pub(crate) struct Plot<'t> {
     pub(crate) outside: usize,
     /// Whether marks other than steps are counted in bins.
     pub(crate) is_binned: bool,
+    /// Whether marks other than steps go without their wait.
+    pub(crate) is_dense: bool,
 }
 
 impl<'t> Plot<'t> {
@@ -177,7 +181,7 @@ impl<'t> Plot<'t> {
         lanes.iter_mut().for_each(|lane| lane.settle(&axis, is_binned));
         let touches = |blind: &&Blind| blind.from <= axis.until && blind.until.is_none_or(|until| until >= axis.from);
         let blinds: Vec<&'t Blind> = view.story.blinds.iter().filter(touches).take(BLINDS_MAX).collect();
-        Plot { axis, lanes, blinds, outside, is_binned }
+        Plot { axis, lanes, blinds, outside, is_binned, is_dense: thread.lines.len() > WAITS_MAX }
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) fn timeline<'t>(page: &mut Html, view: &View<'t>, thread: &'t Thread,
     page.element("p", &[("class", "note"), ("id", &summary)], &in_words(view, &plot, steps));
     legend(page, view, &plot, has_known);
     let name = view.word("html.timeline.title");
-    page.open("div", &[("class", "scroll plot"), ("role", "group"), ("tabindex", "0"), ("aria-label", &name)]);
+    page.open("div", &[("class", "scroll"), ("role", "group"), ("tabindex", "0"), ("aria-label", &name)]);
     draw(page, view, &plot, id, &summary);
     page.raw("</div>\n");
     twin(page, view, thread, &plot, steps);
