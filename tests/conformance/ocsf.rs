@@ -33,7 +33,8 @@ fn documents(corpus: &Path) -> Vec<(Value, Value)> {
 
 /// The schema of each class, with the attributes of undeclared profiles taken out.
 fn validators(corpus: &Path) -> BTreeMap<u64, jsonschema::Validator> {
-    let compiled: Value = serde_json::from_slice(&unpack(&corpus.join("ocsf-schema/ocsf-1.8.0-compiled.json.zst")).unwrap()).unwrap();
+    let compiled: Value =
+        serde_json::from_slice(&unpack(&corpus.join("ocsf-schema/ocsf-1.8.0-compiled.json.zst")).unwrap()).unwrap();
     let classes = String::from_utf8(unpack(&corpus.join("ocsf-schema/ocsf-class-jsonschema-1.8.0.ndjson.zst")).unwrap()).unwrap();
     let mut validators = BTreeMap::new();
     for line in classes.lines() {
@@ -98,7 +99,8 @@ fn at<'v>(value: &'v Value, path: &[&str], out: &mut Vec<&'v Value>) {
 #[test]
 fn done_hunt_4_path_table() {
     oracle("cloudtrail-paths", |corpus| {
-        let rows: Vec<Vec<&str>> = include_str!("cloudtrail_paths.tsv").lines().skip(1).map(|line| line.split('\t').collect()).collect();
+        let rows: Vec<Vec<&str>> =
+            include_str!("cloudtrail_paths.tsv").lines().skip(1).map(|line| line.split('\t').collect()).collect();
         assert!(rows.len() >= 60, "{} rows", rows.len());
         let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
         let documents = documents(corpus);

@@ -75,7 +75,10 @@ fn done_hunt_3_mixed_set() {
         let judged: BTreeMap<String, &str> = judged
             .map(|line| {
                 let columns: Vec<&str> = line.split('\t').collect();
-                assert!(["true", "benign", "false"].contains(&columns[3]) && !columns[4].is_empty(), "{line} has a verdict and a reason");
+                assert!(
+                    ["true", "benign", "false"].contains(&columns[3]) && !columns[4].is_empty(),
+                    "{line} has a verdict and a reason"
+                );
                 (columns[..3].join("\t"), columns[3])
             })
             .collect();

@@ -7,3 +7,8 @@
     clippy::string_slice,
     reason = "a test fails by panicking"
 )]
+
+mod collection;
+mod demo;
+mod order;
+mod shapes;

@@ -11,6 +11,7 @@ use vigie_record::{Cut, Row, Value};
 use crate::admit::Batch;
 use crate::lane::{Lane, Lanes, OWN, PROGRAMME, RULES};
 use crate::outcome::{Explained, Outcome, Reject, RejectReason};
+use crate::proof::instant_in;
 use crate::spill::Sorter;
 
 /// A match as it is spilled: what becomes a finding, or feeds a correlation.
@@ -51,6 +52,8 @@ pub(crate) struct Worker<'a> {
 struct Place<'p> {
     file: &'p str,
     offset: u64,
+    /// When the file was delivered, where its name says so.
+    delivered: Option<Millis>,
 }
 
 impl Place<'_> {
@@ -88,6 +91,7 @@ impl<'a> Worker<'a> {
         let mut hint = self.shared.lanes.forced.unwrap_or(0);
         let mut rows: Vec<Row<'_>> = self.shared.lanes.lanes.iter().map(|_| Row::new()).collect();
         let mut event = Event::default();
+        let delivered = instant_in(file);
         for cut in &batch.cuts {
             let (range, fate) = match cut {
                 Cut::Record(range) => {
@@ -96,7 +100,7 @@ impl<'a> Worker<'a> {
                         range,
                         self.record(
                             batch.slice(range),
-                            Place { file, offset: batch.offset + range.start as u64 },
+                            Place { file, offset: batch.offset + range.start as u64, delivered },
                             &mut hint,
                             &mut rows,
                             &mut event,
@@ -278,7 +282,7 @@ impl<'a> Worker<'a> {
             if !is_fed && !self.shared.rules.reports(found.rule) {
                 continue;
             }
-            let facts = facts_of(lane, id, row, event);
+            let facts = EventFacts { delivered: place.delivered, ..facts_of(lane, id, row, event) };
             let hit = HitRecord {
                 rule: found.rule,
                 silenced_by: found.silenced_by,

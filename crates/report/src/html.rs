@@ -84,13 +84,16 @@ fn headline(view: &View<'_>) -> String {
         (_, _, 1) => "head.one",
         _ => "head.many",
     };
-    view.label(key, &[
-        ("threads", &view.number(serious)),
-        ("findings", &view.number(story.findings)),
-        ("events", &view.number(story.facts.events)),
-        ("logs", &logs.join(", ")),
-        ("files", &view.number(story.facts.files)),
-    ])
+    view.label(
+        key,
+        &[
+            ("threads", &view.number(serious)),
+            ("findings", &view.number(story.findings)),
+            ("events", &view.number(story.facts.events)),
+            ("logs", &logs.join(", ")),
+            ("files", &view.number(story.facts.files)),
+        ],
+    )
 }
 
 fn serious(story: &Story) -> u64 {
@@ -124,14 +127,21 @@ fn masthead(page: &mut Html, view: &View<'_>, headline: &str) {
     page.raw("</span></p>\n");
     page.element("h1", &[], headline);
     if let Some((from, to)) = facts.span {
-        page.element("p", &[("class", "lede")], &view.label("head.span", &[
-            ("from", &view.zone.minute(from)),
-            ("to", &view.zone.minute(to)),
-            ("zone", &view.zone.name),
-            ("files", &view.number(facts.files)),
-            ("duplicates", &view.number(facts.duplicates)),
-            ("rules", &view.number(facts.rules)),
-        ]));
+        page.element(
+            "p",
+            &[("class", "lede")],
+            &view.label(
+                "head.span",
+                &[
+                    ("from", &view.zone.minute(from)),
+                    ("to", &view.zone.minute(to)),
+                    ("zone", &view.zone.name),
+                    ("files", &view.number(facts.files)),
+                    ("duplicates", &view.number(facts.duplicates)),
+                    ("rules", &view.number(facts.rules)),
+                ],
+            ),
+        );
     }
     if !facts.proof.is_empty() {
         page.element("p", &[("class", "lede")], &facts.proof);
@@ -234,7 +244,8 @@ mod tests {
     #[test]
     fn a_page_without_findings_is_whole_and_inert() {
         let facts = Facts { files: 1, foreign_files: vec![("<b>".to_owned(), "\"odd\"".to_owned())], ..Facts::default() };
-        let story = Story { threads: Vec::new(), blinds: Vec::new(), findings: 0, by_rule: BTreeMap::new(), rules: Vec::new(), facts };
+        let story =
+            Story { threads: Vec::new(), blinds: Vec::new(), findings: 0, by_rule: BTreeMap::new(), rules: Vec::new(), facts };
         let page = html(&story, &Keys, &Zone::utc(), &|_| None);
         assert!(page.starts_with("<!doctype html>\n<html lang=\"fr\">"));
         assert!(page.ends_with("</html>\n"));
@@ -246,6 +257,7 @@ mod tests {
         let hash = digest::hash_source(style.lines()).replace('\'', "&#39;");
         assert!(page.contains(&hash));
     }
+
     #[test]
     fn names_from_logs_stay_text_in_every_part() {
         let hostile = || "\"><script>x</script>".to_owned();
@@ -276,10 +288,12 @@ mod tests {
             place: hostile(),
         };
         let (related, evidence, group) = (Vec::new(), Vec::new(), Vec::new());
-        let finding = Finding { uid: hostile(), rule: 0, first: 10_000, last: 10_000, event, related, events: 1, evidence, group };
+        let finding =
+            Finding { uid: hostile(), rule: 0, first: 10_000, last: 10_000, event, related, events: 1, evidence, group };
         let mut builder = StoryBuilder::default();
         builder.add(&finding, &rule, &Chain::default());
-        let facts = Facts { events: 1, span: Some((10_000, 10_000)), gaps: vec![hostile()], paths: hostile(), ..Facts::default() };
+        let facts =
+            Facts { events: 1, span: Some((10_000, 10_000)), gaps: vec![hostile()], paths: hostile(), ..Facts::default() };
         let page = html(&builder.finish(vec![rule], facts), &Keys, &Zone::utc(), &|_| Some((1, 0, 10_000, 10_000)));
         assert!(!page.contains("<script"));
         for part in ["id=\"story-1\"", "class=\"mark high\"", "url(#hatch)", "id=\"rules\"", "id=\"unseen\"", "&lt;script&gt;"] {

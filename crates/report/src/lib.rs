@@ -5,12 +5,14 @@
 
 mod csv;
 mod escape;
+mod html;
 mod ocsf;
 mod story;
 mod text;
 mod words;
 
 pub use csv::{csv_header, csv_line};
+pub use html::html;
 pub use ocsf::detection_finding;
 pub use story::{Blind, Facts, Line, Story, StoryBuilder, Thread};
 pub use text::text;

@@ -11,7 +11,7 @@ const THREADS_MAX: usize = 2_000;
 /// Lines kept in a thread.
 const LINES_MAX: usize = 400;
 /// Addresses, programs, accounts and resources kept in a thread.
-const NAMES_MAX: usize = 200;
+pub(crate) const NAMES_MAX: usize = 200;
 
 /// One step of a thread: findings of one rule that follow each other.
 #[derive(Debug, Clone)]

@@ -82,7 +82,7 @@ impl Page {
 }
 
 /// Cuts a text to a width, saying so.
-fn clip(text: &str, width: usize) -> String {
+pub(crate) fn clip(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }
@@ -102,11 +102,11 @@ pub(crate) fn middle(id: &str) -> String {
     format!("{head}\u{2026}{tail}")
 }
 
-fn title_of<'r>(rule: &'r RuleFacts, words: &dyn Words) -> &'r str {
+pub(crate) fn title_of<'r>(rule: &'r RuleFacts, words: &dyn Words) -> &'r str {
     if words.language() == Language::French { &rule.title_fr } else { &rule.title }
 }
 
-fn number(count: u64, words: &dyn Words) -> String {
+pub(crate) fn number(count: u64, words: &dyn Words) -> String {
     let digits = count.to_string();
     let separator = if words.language() == Language::French { '\u{202F}' } else { ',' };
     let mut out = String::new();
@@ -156,7 +156,7 @@ fn head(page: &mut Page, story: &Story, words: &dyn Words, zone: &Zone) {
     }
 }
 
-fn credential(principal: &Principal, words: &dyn Words) -> String {
+pub(crate) fn credential(principal: &Principal, words: &dyn Words) -> String {
     let name = short(&name_of(principal)).to_owned();
     if principal.credential.is_empty() {
         return name;
@@ -193,7 +193,7 @@ fn tell(page: &mut Page, thread: &Thread, rules: &[RuleFacts], words: &dyn Words
 }
 
 /// What a session's id says it went through: the part before its last one.
-fn role_of(uid: &str) -> &str {
+pub(crate) fn role_of(uid: &str) -> &str {
     let mut parts = uid.rsplit(['/', ':']);
     let last = parts.next().unwrap_or(uid);
     parts.next().filter(|_| uid.contains('/')).unwrap_or(last)

@@ -53,7 +53,7 @@ pub(crate) fn run(options: &HuntOptions) -> Result<ExitCode, Error> {
         return crate::explain::print(event, &setup, &outcome.explained);
     }
     let words = ContentWords { texts: content.texts(options.lang.code())?, language: options.lang.language() };
-    if options.format == Format::Text {
+    if matches!(options.format, Format::Text | Format::Html) {
         let zone = zone(&options.tz, outcome.span)?;
         let mut about = run_facts(options, &setup, &folder, &outcome);
         if let Some(proof) = &outcome.proof {
@@ -62,8 +62,9 @@ pub(crate) fn run(options: &HuntOptions) -> Result<ExitCode, Error> {
         }
         let story = story.finish(facts.clone(), about);
         let activity = |name: &str| outcome.activity(name).map(|seen| (seen.events, seen.refused, seen.first, seen.last));
-        sink.write(&vigie_report::text(&story, &words, &zone, &activity))?;
-        if outcome.events == 0 {
+        let page = if options.format == Format::Html { vigie_report::html } else { vigie_report::text };
+        sink.write(&page(&story, &words, &zone, &activity))?;
+        if outcome.events == 0 && options.format == Format::Text {
             sink.write(&nothing_read(&content, &folder, &outcome))?;
         }
     }

@@ -114,12 +114,12 @@ fn twin(page: &mut Html, view: &View<'_>, all: &[Tally<'_>]) {
     page.raw("<details><summary>");
     page.text(&caption);
     page.raw("</summary>");
-    table::open(page, view, &caption, &[
-        ("html.column.tactic", ""),
-        ("html.column.techniques", ""),
-        ("html.column.findings", "num"),
-        ("html.column.rules", ""),
-    ]);
+    table::open(
+        page,
+        view,
+        &caption,
+        &[("html.column.tactic", ""), ("html.column.techniques", ""), ("html.column.findings", "num"), ("html.column.rules", "")],
+    );
     page.raw("<tbody>");
     for tally in all {
         page.raw("<tr>");

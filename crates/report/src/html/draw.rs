@@ -21,7 +21,10 @@ pub(crate) fn draw(page: &mut Html, view: &View<'_>, plot: &Plot<'_>, id: &str, 
     let height = TOP + lanes + plot.blinds.len() as f64 * (ROW + PAD) + 4.0;
     let title = format!("{id}-timeline-title");
     let frame = format!("0 0 {} {}", px(WIDTH), px(height));
-    page.open("svg", &[("class", "draw"), ("viewBox", &frame), ("role", "img"), ("aria-labelledby", &title), ("aria-describedby", summary)]);
+    page.open(
+        "svg",
+        &[("class", "draw"), ("viewBox", &frame), ("role", "img"), ("aria-labelledby", &title), ("aria-describedby", summary)],
+    );
     page.element("title", &[("id", &title)], &view.word("html.timeline.title"));
     axis(page, view, plot, height);
     let mut y = TOP;
@@ -128,7 +131,10 @@ fn bins(page: &mut Html, lane: &Lane<'_>, axis: &Axis, floor: f64) {
     for (bin, count) in counts {
         let tall = 2.0 + 14.0 * f64::from(count) / f64::from(most);
         let x = px(LEFT + f64::from(bin) * BIN);
-        page.open("rect", &[("class", "bin"), ("x", &x), ("y", &px(floor - tall)), ("width", &px(BIN - 1.0)), ("height", &px(tall))]);
+        page.open(
+            "rect",
+            &[("class", "bin"), ("x", &x), ("y", &px(floor - tall)), ("width", &px(BIN - 1.0)), ("height", &px(tall))],
+        );
         page.element("title", &[], &count.to_string());
         page.raw("</rect>");
     }
@@ -151,7 +157,11 @@ fn hatched(page: &mut Html, view: &View<'_>, axis: &Axis, blind: &Blind, y: f64)
     if width > 130.0 {
         let middle = px(from + width / 2.0);
         let line = px(y + (ROW + PAD) / 2.0 + 4.0);
-        page.element("text", &[("class", "halo"), ("x", &middle), ("y", &line), ("text-anchor", "middle")], &view.word("html.timeline.unrecorded"));
+        page.element(
+            "text",
+            &[("class", "halo"), ("x", &middle), ("y", &line), ("text-anchor", "middle")],
+            &view.word("html.timeline.unrecorded"),
+        );
     }
     page.raw("</g>\n");
 }

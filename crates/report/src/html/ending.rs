@@ -17,15 +17,20 @@ pub(crate) fn others(page: &mut Html, view: &View<'_>, threads: &[Thread]) {
         return;
     }
     let caption = section(page, view, "others", "html.others.title");
-    table::open(page, view, &caption, &[
-        ("html.column.severity", ""),
-        ("html.column.who", ""),
-        ("html.column.worst", ""),
-        ("html.column.findings", "num"),
-        ("html.column.first", ""),
-        ("html.column.last", ""),
-        ("html.column.address", ""),
-    ]);
+    table::open(
+        page,
+        view,
+        &caption,
+        &[
+            ("html.column.severity", ""),
+            ("html.column.who", ""),
+            ("html.column.worst", ""),
+            ("html.column.findings", "num"),
+            ("html.column.first", ""),
+            ("html.column.last", ""),
+            ("html.column.address", ""),
+        ],
+    );
     page.raw("<tbody>");
     let (shown, hidden) = table::limited(threads);
     for thread in shown {
@@ -55,16 +60,22 @@ pub(crate) fn rules(page: &mut Html, view: &View<'_>) {
     if story.findings == 0 && story.facts.silenced.is_empty() {
         return;
     }
-    let mut rules: Vec<(&RuleFacts, u64)> = story.by_rule.iter().filter_map(|(rule, count)| Some((story.rules.get(*rule as usize)?, *count))).collect();
+    let mut rules: Vec<(&RuleFacts, u64)> =
+        story.by_rule.iter().filter_map(|(rule, count)| Some((story.rules.get(*rule as usize)?, *count))).collect();
     rules.sort_by(|a, b| b.0.severity.cmp(&a.0.severity).then(b.1.cmp(&a.1)).then(a.0.id.cmp(&b.0.id)));
     let caption = section(page, view, "rules", "html.rules.title");
-    table::open(page, view, &caption, &[
-        ("html.column.severity", ""),
-        ("html.column.rule", ""),
-        ("html.column.findings", "num"),
-        ("html.column.techniques", ""),
-        ("html.column.rule_id", ""),
-    ]);
+    table::open(
+        page,
+        view,
+        &caption,
+        &[
+            ("html.column.severity", ""),
+            ("html.column.rule", ""),
+            ("html.column.findings", "num"),
+            ("html.column.techniques", ""),
+            ("html.column.rule_id", ""),
+        ],
+    );
     page.raw("<tbody>");
     let (shown, hidden) = table::limited(&rules);
     for (rule, count) in shown {
@@ -73,7 +84,13 @@ pub(crate) fn rules(page: &mut Html, view: &View<'_>) {
     page.raw("</tbody>");
     table::close(page, view, hidden);
     if !story.facts.silenced.is_empty() {
-        pairs(page, view, "html.silenced.title", ["html.column.filter", "html.column.findings"], &counted(view, &story.facts.silenced));
+        pairs(
+            page,
+            view,
+            "html.silenced.title",
+            ["html.column.filter", "html.column.findings"],
+            &counted(view, &story.facts.silenced),
+        );
     }
     page.raw("</section>\n");
 }
@@ -165,12 +182,19 @@ pub(crate) fn has_unseen(view: &View<'_>) -> bool {
 pub(crate) fn foot(page: &mut Html, view: &View<'_>) {
     let facts = &view.story.facts;
     page.raw("<footer class=\"foot\">");
-    page.element("p", &[], &view.label("html.foot.made", &[
-        ("version", env!("CARGO_PKG_VERSION")),
-        ("files", &view.number(facts.files)),
-        ("rules", &view.number(facts.rules)),
-        ("zone", &view.zone.name),
-    ]));
+    page.element(
+        "p",
+        &[],
+        &view.label(
+            "html.foot.made",
+            &[
+                ("version", env!("CARGO_PKG_VERSION")),
+                ("files", &view.number(facts.files)),
+                ("rules", &view.number(facts.rules)),
+                ("zone", &view.zone.name),
+            ],
+        ),
+    );
     page.element("p", &[], &view.word("html.foot.same"));
     if let Some(line) = view.story.threads.first().and_then(|thread| thread.lines.first()) {
         page.element("p", &[], &view.word("html.foot.explain"));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::html::page::Html;
 use crate::html::view::View;
+use crate::story::NAMES_MAX;
 
 /// Rows of one table; further ones are counted.
 const ROWS_MAX: usize = 3_000;
@@ -65,5 +66,8 @@ pub(crate) fn names(page: &mut Html, view: &View<'_>, title: &str, names: &BTree
     }
     page.raw("</tbody>");
     close(page, view, hidden);
+    if names.len() >= NAMES_MAX {
+        page.element("p", &[("class", "note")], &view.counted("html.names.first", NAMES_MAX as u64));
+    }
     page.raw("</div>\n");
 }

@@ -6,7 +6,7 @@ use crate::html::page::Html;
 use crate::html::view::{View, step_number, steps_of};
 use crate::html::{attack, chain, table, tables, timeline};
 use crate::story::{Blind, Line, Thread, name_of, short};
-use crate::text::{blind_sentence, credential};
+use crate::text::{blind_sentence, credential, role_of};
 
 /// Addresses, accounts and outside parties named in the box; the tables name all.
 const NAMED_MAX: usize = 6;
@@ -24,13 +24,16 @@ pub(crate) fn section(page: &mut Html, view: &View<'_>, thread: &Thread, number:
     page.text(" ");
     page.text(&credential(&thread.lead, view.words));
     page.close("h2");
-    let counts = view.label("html.story.counts", &[
-        ("findings", &view.number(thread.findings)),
-        ("rules", &view.number(thread.rules.len() as u64)),
-        ("from", &view.zone.minute(thread.first)),
-        ("to", &view.zone.minute(thread.last)),
-        ("zone", &view.zone.name),
-    ]);
+    let counts = view.label(
+        "html.story.counts",
+        &[
+            ("findings", &view.number(thread.findings)),
+            ("rules", &view.number(thread.rules.len() as u64)),
+            ("from", &view.zone.minute(thread.first)),
+            ("to", &view.zone.minute(thread.last)),
+            ("zone", &view.zone.name),
+        ],
+    );
     page.element("p", &[("class", "note")], &counts);
     page.raw("<div class=\"story\"><div>");
     facts(page, view, thread);
@@ -104,14 +107,10 @@ fn behind(view: &View<'_>, thread: &Thread) -> String {
         return view.label("html.behind.unknown", &[("who", short(&name_of(&thread.lead)))]);
     };
     let origin = thread.behind.last().map_or(&step.by, |last| &last.by);
-    let via = short(&step.by.uid);
+    let via = role_of(&step.by.uid);
     let is_direct = thread.behind.len() == 1 && name_of(&step.by) == name_of(origin);
     let key = if is_direct || via.is_empty() { "html.behind" } else { "html.behind.via" };
-    view.label(key, &[
-        ("person", short(&name_of(origin))),
-        ("time", &view.zone.minute(step.occurred)),
-        ("via", via),
-    ])
+    view.label(key, &[("person", short(&name_of(origin))), ("time", &view.zone.minute(step.occurred)), ("via", via)])
 }
 
 fn did(view: &View<'_>, thread: &Thread) -> Option<String> {
@@ -122,12 +121,15 @@ fn did(view: &View<'_>, thread: &Thread) -> Option<String> {
     if all.0 == 0 {
         return None;
     }
-    Some(view.label("html.did", &[
-        ("events", &view.number(all.0)),
-        ("refused", &view.number(all.1)),
-        ("from", &view.zone.minute(all.2)),
-        ("to", &view.zone.minute(all.3)),
-    ]))
+    Some(view.label(
+        "html.did",
+        &[
+            ("events", &view.number(all.0)),
+            ("refused", &view.number(all.1)),
+            ("from", &view.zone.minute(all.2)),
+            ("to", &view.zone.minute(all.3)),
+        ],
+    ))
 }
 
 /// The numbered steps; the same numbers stand in the timeline and the tables.

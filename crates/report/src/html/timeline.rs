@@ -24,14 +24,17 @@ pub(crate) fn timeline<'t>(page: &mut Html, view: &View<'t>, thread: &'t Thread,
 }
 
 fn in_words(view: &View<'_>, plot: &Plot<'_>, steps: &[&Line]) -> String {
-    let mut text = view.label("html.timeline.summary", &[
-        ("from", &view.zone.minute(plot.axis.from)),
-        ("to", &view.zone.minute(plot.axis.until)),
-        ("zone", &view.zone.name),
-        ("lanes", &plot.lanes.len().to_string()),
-        ("steps", &steps.len().to_string()),
-        ("blinds", &plot.blinds.len().to_string()),
-    ]);
+    let mut text = view.label(
+        "html.timeline.summary",
+        &[
+            ("from", &view.zone.minute(plot.axis.from)),
+            ("to", &view.zone.minute(plot.axis.until)),
+            ("zone", &view.zone.name),
+            ("lanes", &plot.lanes.len().to_string()),
+            ("steps", &steps.len().to_string()),
+            ("blinds", &plot.blinds.len().to_string()),
+        ],
+    );
     if plot.outside > 0 {
         text.push(' ');
         text.push_str(&view.counted("html.timeline.outside", plot.outside as u64));
@@ -68,14 +71,19 @@ fn twin(page: &mut Html, view: &View<'_>, thread: &Thread, plot: &Plot<'_>, step
     page.raw("<details><summary>");
     page.text(&caption);
     page.raw("</summary>");
-    table::open(page, view, &caption, &[
-        ("html.column.step", "num"),
-        ("html.column.occurred", ""),
-        ("html.column.last", ""),
-        ("html.column.known", ""),
-        ("html.column.who", ""),
-        ("html.column.what", ""),
-    ]);
+    table::open(
+        page,
+        view,
+        &caption,
+        &[
+            ("html.column.step", "num"),
+            ("html.column.occurred", ""),
+            ("html.column.last", ""),
+            ("html.column.known", ""),
+            ("html.column.who", ""),
+            ("html.column.what", ""),
+        ],
+    );
     page.raw("<tbody>");
     let (lines, hidden) = table::limited(&thread.lines);
     for line in lines {

@@ -96,11 +96,17 @@ impl<'a> View<'a> {
     /// A severity as shape, word and colour.
     pub(crate) fn severity(&self, page: &mut Html, severity: Severity) {
         page.raw(match severity {
-            Severity::Critical => "<span class=\"sev critical\"><svg class=\"glyph\" aria-hidden=\"true\"><use href=\"#g-critical\"/></svg>",
+            Severity::Critical => {
+                "<span class=\"sev critical\"><svg class=\"glyph\" aria-hidden=\"true\"><use href=\"#g-critical\"/></svg>"
+            }
             Severity::High => "<span class=\"sev high\"><svg class=\"glyph\" aria-hidden=\"true\"><use href=\"#g-high\"/></svg>",
-            Severity::Medium => "<span class=\"sev medium\"><svg class=\"glyph\" aria-hidden=\"true\"><use href=\"#g-medium\"/></svg>",
+            Severity::Medium => {
+                "<span class=\"sev medium\"><svg class=\"glyph\" aria-hidden=\"true\"><use href=\"#g-medium\"/></svg>"
+            }
             Severity::Low => "<span class=\"sev low\"><svg class=\"glyph\" aria-hidden=\"true\"><use href=\"#g-low\"/></svg>",
-            Severity::Informational => "<span class=\"sev info\"><svg class=\"glyph\" aria-hidden=\"true\"><use href=\"#g-info\"/></svg>",
+            Severity::Informational => {
+                "<span class=\"sev info\"><svg class=\"glyph\" aria-hidden=\"true\"><use href=\"#g-info\"/></svg>"
+            }
         });
         page.text(&self.words.severity(severity.word()));
         page.close("span");

@@ -1,0 +1,74 @@
+//! Proof of collection: what is missing or changed in a tree with digests is named exactly.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use vigie_tests::vigie;
+
+use crate::demo::write_demo;
+
+/// Files under a folder whose name holds a text, sorted.
+fn files(folder: &Path, holds: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut waiting = vec![folder.to_owned()];
+    while let Some(path) = waiting.pop() {
+        if path.is_dir() {
+            waiting.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.to_str().unwrap().contains(holds) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn story(folder: &Path) -> String {
+    vigie(&["hunt", folder.to_str().unwrap(), "--min-level", "critical"]).unwrap().out
+}
+
+fn name(path: &Path) -> &str {
+    path.file_name().unwrap().to_str().unwrap()
+}
+
+#[test]
+fn done_hunt_8_completeness() {
+    let folder = tempfile::tempdir().unwrap();
+    let logs = folder.path().join("logs");
+    write_demo(&logs, 8_000, true);
+    let whole = story(&logs);
+    assert!(whole.contains("Collection is whole"), "{whole}");
+
+    // One log file goes missing.
+    let log = files(&logs, "417203958816_CloudTrail_eu-west-3_")[3].clone();
+    let kept = fs::read(&log).unwrap();
+    fs::remove_file(&log).unwrap();
+    let text = story(&logs);
+    assert!(text.contains("1 flaws") && text.contains("missing log file") && text.contains(name(&log)), "{text}");
+
+    // One log file is changed.
+    let mut plain = String::new();
+    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(kept.as_slice()), &mut plain).unwrap();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(
+        &mut encoder,
+        plain.replacen("\"awsRegion\":\"eu-west-3\"", "\"awsRegion\":\"eu-west-9\"", 1).as_bytes(),
+    )
+    .unwrap();
+    fs::write(&log, encoder.finish().unwrap()).unwrap();
+    let text = story(&logs);
+    assert!(text.contains("1 flaws") && text.contains("was changed") && text.contains(name(&log)), "{text}");
+    fs::write(&log, kept).unwrap();
+
+    // Two digests in a row go missing.
+    let digests = files(&logs, "602214076013_CloudTrail-Digest_eu-west-1_");
+    let removed = [&digests[5], &digests[6]].map(|path| (path.clone(), fs::read(path).unwrap()));
+    removed.iter().for_each(|(path, _)| fs::remove_file(path).unwrap());
+    let text = story(&logs);
+    assert!(text.contains("1 flaws") && text.contains("(602214076013, eu-west-1): 2 digests missing"), "{text}");
+    removed.iter().for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
+
+    // The newest digests are cut off.
+    digests.iter().skip(digests.len() - 4).for_each(|path| fs::remove_file(path).unwrap());
+    let text = story(&logs);
+    assert!(text.contains("1 flaws") && text.contains("(602214076013, eu-west-1): digests stop at"), "{text}");
+}

@@ -1,0 +1,62 @@
+//! Arrival order cannot matter: shuffled files, spilled memory, the same bytes out.
+
+use std::fs;
+use std::path::Path;
+
+use vigie_tests::vigie;
+
+use crate::demo::write_demo;
+
+/// A fixed shuffle: the same seed gives the same order.
+fn shuffle<T>(items: &mut [T], mut seed: u64) {
+    for at in (1..items.len()).rev() {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        items.swap(at, (seed >> 33) as usize % (at + 1));
+    }
+}
+
+/// Every record of a folder's gzip files, one a line.
+fn records(folder: &Path) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut waiting = vec![folder.to_owned()];
+    while let Some(path) = waiting.pop() {
+        if path.is_dir() {
+            waiting.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut flate2::read::MultiGzDecoder::new(fs::File::open(&path).unwrap()), &mut text).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        lines.extend(value["Records"].as_array().into_iter().flatten().map(ToString::to_string));
+    }
+    lines.sort();
+    lines
+}
+
+#[test]
+fn done_hunt_5_shuffles_give_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let logs = folder.path().join("logs");
+    write_demo(&logs, 30_000, false);
+    let mut lines = records(&logs);
+    let file = folder.path().join("shuffled.json");
+    let mut first: Option<(String, String)> = None;
+    for seed in 0..10u64 {
+        shuffle(&mut lines, seed);
+        fs::write(&file, lines.join("\n")).unwrap();
+        let path = file.to_str().unwrap();
+        let threads = (1 + seed % 3).to_string();
+        let found = vigie(&["hunt", path, "-o", "ndjson", "--spill-mib", "8", "--threads", &threads]).unwrap();
+        let story = vigie(&["hunt", path, "--spill-mib", "8", "--threads", &threads]).unwrap();
+        assert_eq!(found.code, 3, "{}", found.err);
+        match &first {
+            None => first = Some((found.out, story.out)),
+            Some((findings, text)) => {
+                assert_eq!(*findings, found.out, "seed {seed}");
+                assert_eq!(*text, story.out, "seed {seed}");
+            }
+        }
+    }
+    let (findings, _) = first.unwrap();
+    println!("{} findings, byte for byte the same in 10 orders of {} records", findings.lines().count(), lines.len());
+}
