@@ -1,0 +1,39 @@
+//! `make bench`: the rows of the performance budget, each a ratio against a peer in one run.
+//!
+//! Thread CPU time of one core, median of several passes, peer and ours in turn. Records are those of
+//! the outside corpus re-issued with fresh ids, times, addresses and identities, so that values do
+//! not repeat more than in a large estate.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a benchmark fails by panicking"
+)]
+
+mod corpus;
+mod mapping;
+mod rows;
+mod rules;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() {
+    let Some(folder) = vigie_tests::corpus() else {
+        println!("bench: skipped: corpus not found");
+        return;
+    };
+    let count = std::env::args().nth(1).and_then(|count| count.parse().ok()).unwrap_or(200_000);
+    let corpus = corpus::Corpus::load(&folder, count);
+    println!(
+        "{} records, {} bytes each, {} addresses, {} identities",
+        count,
+        corpus.bytes() / count,
+        corpus.addresses,
+        corpus.identities
+    );
+    println!("{:<58} {:>12} {:>12} {:>7} {:>7}", "row", "peer /s", "ours /s", "ratio", "budget");
+    let only = std::env::args().nth(2);
+    rows::run(&folder, &corpus, only.as_deref());
+}
