@@ -187,6 +187,13 @@ impl Partition {
     pub fn observe(&self, native: &View<'_, '_>, event: &Event<'_>, scratch: &mut Scratch, matches: &mut Vec<Match>) {
         self.begin(scratch);
         for (number, (field, matcher)) in self.matchers.iter().enumerate() {
+            let is_absent = match field.side {
+                Side::Native => native.is_absent(field.slot),
+                Side::Ocsf => event.values.get(field.slot.index()).is_none_or(Option::is_none),
+            };
+            if is_absent {
+                continue;
+            }
             self.ask(number, *field, matcher, native, event, scratch);
         }
         if let Some(keywords) = &self.keywords {

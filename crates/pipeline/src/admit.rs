@@ -61,14 +61,14 @@ pub(crate) fn read_file(
         }
         filled += read;
         admitted.bytes += read as u64;
-        batch.bytes.truncate(filled);
+        let plain = batch.bytes.get(..filled).unwrap_or_default();
         if admitted.head.is_empty() {
-            admitted.head = batch.bytes.get(..HEAD_BYTES.min(filled)).unwrap_or_default().to_vec();
+            admitted.head = plain.get(..HEAD_BYTES.min(filled)).unwrap_or_default().to_vec();
         }
-        let used = cutter.cut(&batch.bytes, end, &mut batch.cuts);
+        let used = cutter.cut(plain, end, &mut batch.cuts);
         admitted.shape = cutter.shape();
         let next_offset = batch.offset + used as u64;
-        let rest = batch.bytes.get(used..).unwrap_or_default().to_vec();
+        let rest = plain.get(used..).unwrap_or_default().to_vec();
         let is_foreign = admitted.shape == Shape::Foreign;
         if !batch.cuts.is_empty() && !is_foreign {
             batch = emit(batch);
@@ -80,17 +80,24 @@ pub(crate) fn read_file(
         }
         batch.file = file;
         batch.offset = next_offset;
-        batch.bytes.clear();
-        batch.bytes.extend_from_slice(&rest);
+        // A used buffer keeps its length: only what is read again is written again.
+        if batch.bytes.len() < rest.len() {
+            batch.bytes.resize(rest.len(), 0);
+        }
+        if let Some(head) = batch.bytes.get_mut(..rest.len()) {
+            head.copy_from_slice(&rest);
+        }
         filled = rest.len();
     }
 }
 
 /// Reads until the buffer has [`READ_BYTES`] more or the file ends; an error ends the file.
 fn fill(reader: &mut dyn Read, bytes: &mut Vec<u8>, from: usize, admitted: &mut Admitted) -> (usize, bool) {
-    bytes.resize(from + READ_BYTES, 0);
+    if bytes.len() < from + READ_BYTES {
+        bytes.resize(from + READ_BYTES, 0);
+    }
     let mut read = 0;
-    while let Some(space) = bytes.get_mut(from + read..).filter(|space| !space.is_empty()) {
+    while let Some(space) = bytes.get_mut(from + read..from + READ_BYTES).filter(|space| !space.is_empty()) {
         match reader.read(space) {
             Ok(0) => return (read, true),
             Ok(more) => read += more,

@@ -110,16 +110,24 @@ fn bytes_of<'a>(arena: &'a [u8], entry: &Entry) -> &'a [u8] {
 fn merge_runs(mut runs: Vec<Box<dyn Run>>, visit: &mut dyn FnMut(u128, &[u8]) -> io::Result<()>) -> io::Result<()> {
     let mut heap = BinaryHeap::new();
     for (number, run) in runs.iter_mut().enumerate() {
-        if let Some((key, bytes)) = run.next()? {
+        let mut bytes = Vec::new();
+        if let Some(key) = run.next(&mut bytes)? {
             heap.push(Reverse((key, bytes, number)));
         }
     }
-    while let Some(Reverse((key, bytes, number))) = heap.pop() {
+    while let Some(Reverse((key, mut bytes, number))) = heap.pop() {
         visit(key, &bytes)?;
-        if let Some(run) = runs.get_mut(number)
-            && let Some((key, bytes)) = run.next()?
-        {
-            heap.push(Reverse((key, bytes, number)));
+        // The buffer of the item that left is the buffer of the run's next one.
+        let Some(run) = runs.get_mut(number) else {
+            continue;
+        };
+        while let Some(key) = run.next(&mut bytes)? {
+            let is_first = heap.peek().is_none_or(|Reverse((other, text, _))| (key, &bytes) <= (*other, text));
+            if !is_first {
+                heap.push(Reverse((key, bytes, number)));
+                break;
+            }
+            visit(key, &bytes)?;
         }
     }
     Ok(())
@@ -127,7 +135,8 @@ fn merge_runs(mut runs: Vec<Box<dyn Run>>, visit: &mut dyn FnMut(u128, &[u8]) ->
 
 /// One sorted sequence of items.
 trait Run {
-    fn next(&mut self) -> io::Result<Option<(u128, Vec<u8>)>>;
+    /// Puts the next item's bytes into a buffer and gives its key.
+    fn next(&mut self, bytes: &mut Vec<u8>) -> io::Result<Option<u128>>;
 }
 
 struct MemoryRun {
@@ -137,12 +146,14 @@ struct MemoryRun {
 }
 
 impl Run for MemoryRun {
-    fn next(&mut self) -> io::Result<Option<(u128, Vec<u8>)>> {
+    fn next(&mut self, bytes: &mut Vec<u8>) -> io::Result<Option<u128>> {
         let Some(entry) = self.index.get(self.at) else {
             return Ok(None);
         };
         self.at += 1;
-        Ok(Some((entry.key, bytes_of(&self.arena, entry).to_vec())))
+        bytes.clear();
+        bytes.extend_from_slice(bytes_of(&self.arena, entry));
+        Ok(Some(entry.key))
     }
 }
 
@@ -158,7 +169,7 @@ impl FileRun {
 }
 
 impl Run for FileRun {
-    fn next(&mut self) -> io::Result<Option<(u128, Vec<u8>)>> {
+    fn next(&mut self, bytes: &mut Vec<u8>) -> io::Result<Option<u128>> {
         let mut head = [0u8; 20];
         match self.0.read_exact(&mut head) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
@@ -167,9 +178,10 @@ impl Run for FileRun {
         let (key, length) = head.split_at(16);
         let key = u128::from_le_bytes(key.try_into().map_err(io::Error::other)?);
         let length = u32::from_le_bytes(length.try_into().map_err(io::Error::other)?);
-        let mut bytes = vec![0; length as usize];
-        self.0.read_exact(&mut bytes)?;
-        Ok(Some((key, bytes)))
+        bytes.clear();
+        bytes.resize(length as usize, 0);
+        self.0.read_exact(bytes)?;
+        Ok(Some(key))
     }
 }
 

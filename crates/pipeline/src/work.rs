@@ -287,7 +287,11 @@ impl<'a> Worker<'a> {
                 rule: found.rule,
                 silenced_by: found.silenced_by,
                 facts,
-                evidence: lane.partition.evidence(&found, &native, event, scratch),
+                evidence: if self.shared.rules.reports(found.rule) {
+                    lane.partition.evidence(&found, &native, event, scratch)
+                } else {
+                    Vec::new()
+                },
                 values: if is_fed { lane.partition.extracts(&found, &native, event) } else { Vec::new() },
             };
             let mut bytes = found.rule.to_be_bytes().to_vec();

@@ -23,6 +23,8 @@ enum Kind {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Cell<'r> {
     kind: Kind,
+    /// Whether the slot has more values than this one.
+    has_more: bool,
     bytes: &'r [u8],
 }
 
@@ -37,13 +39,13 @@ impl<'r> Cell<'r> {
             Some(b'n') => Kind::Null,
             _ => Kind::Number,
         };
-        Cell { kind, bytes: raw }
+        Cell { kind, has_more: false, bytes: raw }
     }
 
     /// A string, from the bytes between its quotes.
     pub(crate) fn text(inner: &'r [u8]) -> Cell<'r> {
         let kind = if memchr::memchr(b'\\', inner).is_some() { Kind::Escaped } else { Kind::Text };
-        Cell { kind, bytes: inner }
+        Cell { kind, has_more: false, bytes: inner }
     }
 
     pub(crate) fn is_absent(&self) -> bool {
@@ -125,7 +127,11 @@ impl<'r> Row<'r> {
                 *cell = found;
                 self.touched.push(slot);
             }
-            _ => self.more.push((slot, found)),
+            Some(cell) => {
+                cell.has_more = true;
+                self.more.push((slot, found));
+            }
+            None => {}
         }
     }
 
@@ -133,8 +139,7 @@ impl<'r> Row<'r> {
     /// a cheap key for caches. None for absent values and for slots with several values.
     pub fn plain(&self, slot: SlotId) -> Option<&'r [u8]> {
         let cell = self.cells.get(slot.index())?;
-        let single = self.more.is_empty() || self.more.iter().all(|(other, _)| *other != slot);
-        (cell.kind == Kind::Text && single).then_some(cell.bytes)
+        (cell.kind == Kind::Text && !cell.has_more).then_some(cell.bytes)
     }
 
     /// The first value at a slot, borrowed from the record rather than from the row.
@@ -148,6 +153,9 @@ impl<'r> Row<'r> {
             return;
         };
         visit(cell.value());
+        if !cell.has_more {
+            return;
+        }
         for (_, cell) in self.more.iter().filter(|(other, _)| *other == slot) {
             visit(cell.value());
         }
@@ -208,6 +216,11 @@ impl<'a, 'r> View<'a, 'r> {
     /// See [`Row::plain`].
     pub fn plain(&self, slot: SlotId) -> Option<&'r [u8]> {
         self.row.plain(self.slot(slot))
+    }
+
+    /// Whether the record has nothing at the slot.
+    pub fn is_absent(&self, slot: SlotId) -> bool {
+        self.row.cells.get(self.slot(slot).index()).is_none_or(Cell::is_absent)
     }
 
     /// See [`Row::each_raw`].

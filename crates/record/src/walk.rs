@@ -129,7 +129,9 @@ impl Walk {
     ) -> Result<(), Reject> {
         row.reset(self.slots, record);
         row.seen.resize(self.edges.len().max(row.seen.len()), 0);
-        if let Err(error) = std::str::from_utf8(record) {
+        if simdutf8::basic::from_utf8(record).is_err()
+            && let Err(error) = std::str::from_utf8(record)
+        {
             return Err(Reject { reason: "is not UTF-8", at: error.valid_up_to() });
         }
         if summary.open_string {
