@@ -172,12 +172,20 @@ impl Matching {
 /// Records in memory as one object.
 struct Memory {
     objects: Vec<ObjectInfo>,
-    text: String,
+    text: &'static [u8],
 }
 
-struct Bytes<'a>(&'a [u8]);
+impl Memory {
+    /// The corpus as one text that lives as long as the program, so that no row pays for a copy.
+    fn of(corpus: &Corpus) -> Memory {
+        let text = Box::leak(corpus.lines.join("\n").into_bytes().into_boxed_slice());
+        Memory { objects: vec![ObjectInfo { name: "memory".into(), bytes: None }], text }
+    }
+}
 
-impl ByteStream for Bytes<'_> {
+struct Bytes(&'static [u8]);
+
+impl ByteStream for Bytes {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, String> {
         std::io::Read::read(&mut self.0, buffer).map_err(|error| error.to_string())
     }
@@ -189,8 +197,7 @@ impl Source for Memory {
     }
 
     fn open(&self, _: usize) -> Result<Box<dyn ByteStream>, String> {
-        let text: &'static [u8] = Box::leak(self.text.clone().into_bytes().into_boxed_slice());
-        Ok(Box::new(Bytes(text)))
+        Ok(Box::new(Bytes(self.text)))
     }
 }
 
@@ -223,7 +230,7 @@ fn hunt(source: &Memory, lanes: &Lanes, rules: &RuleSet, threads: usize) -> u64 
 fn end_to_end(corpus: &Corpus, rules: &[(String, String)]) -> (f64, f64) {
     let set = parse(rules);
     let lanes = Lanes { lanes: vec![Lane::mapped(&cloudtrail(), &set)], forced: None, envelope_keys: vec!["Records".into()] };
-    let source = Memory { objects: vec![ObjectInfo { name: "memory".into(), bytes: None }], text: corpus.lines.join("\n") };
+    let source = Memory::of(corpus);
     let peer = || {
         for line in &corpus.lines {
             std::hint::black_box(sonic_rs::from_str::<sonic_rs::Value>(line).unwrap());
@@ -251,7 +258,7 @@ fn process() -> Duration {
 fn cores(corpus: &Corpus, rules: &[(String, String)]) -> (f64, f64) {
     let set = parse(rules);
     let lanes = Lanes { lanes: vec![Lane::mapped(&cloudtrail(), &set)], forced: None, envelope_keys: vec!["Records".into()] };
-    let source = Memory { objects: vec![ObjectInfo { name: "memory".into(), bytes: None }], text: corpus.lines.join("\n") };
+    let source = Memory::of(corpus);
     let (mut one, mut two) = (Vec::new(), Vec::new());
     for _ in 0..PASSES {
         for (threads, seconds) in [(1, &mut one), (2, &mut two)] {
