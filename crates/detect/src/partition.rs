@@ -157,9 +157,10 @@ impl Partition {
         }
         for (id, row) in self.table.rows.iter().enumerate() {
             let guards_some = self.guards.get(id).is_some_and(|list| !list.is_empty());
-            let is_costly = matches!(row.test, Test::Regex(_));
+            let is_keyword = matches!(row.test, Test::Keyword(_));
+            // What guards no rule is asked only when a rule that was hit by its guard needs it.
             if let Some(lazy) = self.is_lazy.get_mut(id) {
-                *lazy = !row.test.needs_value() || (is_costly && !guards_some);
+                *lazy = !row.test.needs_value() || (!guards_some && !is_keyword);
             }
         }
     }
@@ -172,6 +173,7 @@ impl Partition {
             match &row.test {
                 Test::Keyword(inner) => keywords.push((id, inner.as_ref())),
                 Test::Null | Test::SameAs(..) => {}
+                Test::Text(..) | Test::Present if self.is_lazy.get(number).copied().unwrap_or(false) => {}
                 test if self.is_lazy.get(number).copied().unwrap_or(false) => {
                     self.lazy.insert(id, Matcher::build(&[(id, test)]));
                 }
@@ -331,6 +333,18 @@ impl Partition {
                 let mut has_value = matches!(fields.value(predicate.field.slot), Value::List(_));
                 fields.each_value(predicate.field.slot, &mut |value| has_value |= !value.is_none());
                 !has_value
+            }
+            Test::Present => fields.value(predicate.field.slot) != Value::Absent,
+            Test::Text(place, case, literal) => {
+                let mut found = false;
+                fields.each_value(predicate.field.slot, &mut |value| {
+                    found = found
+                        || value.text().is_some_and(|text| match case {
+                            Case::Fold => stands(&fold(&text), literal, *place),
+                            Case::Exact => stands(&text, literal, *place),
+                        });
+                });
+                found
             }
             Test::SameAs(place, case, other) => {
                 let right = texts(view(*other), *other, *case);
