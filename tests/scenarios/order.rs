@@ -46,9 +46,10 @@ fn done_hunt_5_shuffles_give_the_same_bytes() {
         fs::write(&file, lines.join("\n")).unwrap();
         let path = file.to_str().unwrap();
         let threads = (1 + seed % 3).to_string();
-        let found = vigie(&["hunt", path, "-o", "ndjson", "--spill-mib", "8", "--threads", &threads]).unwrap();
-        let story = vigie(&["hunt", path, "--spill-mib", "8", "--threads", &threads]).unwrap();
+        let found = vigie(&["hunt", path, "-o", "ndjson", "--spill-kib", "256", "--threads", &threads]).unwrap();
+        let story = vigie(&["hunt", path, "--spill-kib", "256", "--threads", &threads]).unwrap();
         assert_eq!(found.code, 3, "{}", found.err);
+        assert!(found.err.contains("bytes in temporary files"), "spilling was forced: {}", found.err);
         match &first {
             None => first = Some((found.out, story.out)),
             Some((findings, text)) => {

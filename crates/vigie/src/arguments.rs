@@ -99,9 +99,9 @@ pub(crate) struct HuntOptions {
     /// Explain one event by its id: the record, what it became, and what each rule says of it
     #[arg(long, value_name = "EVENT")]
     pub(crate) explain: Option<String>,
-    /// Memory for sorting before temporary files are used, in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 48, hide = true)]
-    pub(crate) spill_mib: usize,
+    /// Memory for sorting before temporary files are used, in KiB
+    #[arg(long, value_name = "KIB", default_value_t = 49_152, hide = true)]
+    pub(crate) spill_kib: usize,
 }
 
 #[derive(Debug, Args)]

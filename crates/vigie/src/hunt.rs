@@ -152,7 +152,7 @@ fn hunt(
         since: options.since.as_deref().map(instant).transpose()?,
         until: options.until.as_deref().map(instant).transpose()?,
         threads: options.threads.unwrap_or(cores).clamp(1, 256),
-        spill_bytes: options.spill_mib.max(1) * 1024 * 1024,
+        spill_bytes: options.spill_kib.max(1) * 1024,
         explain: options.explain.clone(),
         digests: setup.digests.as_ref(),
         progress: &progress,
@@ -297,5 +297,14 @@ fn summary(options: &HuntOptions, outcome: &Outcome) {
         return;
     }
     let place = options.out.as_ref().map(|path| format!(", written to {}", path.display())).unwrap_or_default();
-    eprintln!("{} events, {} findings, {} records not read{place}", outcome.events, outcome.findings(), outcome.rejected());
+    let spilled = match outcome.spilled_bytes {
+        0 => String::new(),
+        bytes => format!(", {bytes} bytes in temporary files"),
+    };
+    eprintln!(
+        "{} events, {} findings, {} records not read{spilled}{place}",
+        outcome.events,
+        outcome.findings(),
+        outcome.rejected()
+    );
 }
