@@ -290,7 +290,7 @@ fn reissue(original: &Value, number: usize) -> Value {
     let mut record = original.clone();
     record["_uid"] = format!("{number:016x}").into();
     record["eventID"] = format!("{number:08x}-0000-4000-8000-000000000000").into();
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         record["sourceIPAddress"] =
             format!("{}.{}.{}.{}", 11 + number % 200, number % 251, number / 251 % 251, 1 + number % 17).into();
     }

@@ -73,7 +73,7 @@ impl Folder {
         let listed = match fs::metadata(path) {
             Ok(data) if data.is_dir() => fs::read_dir(path).and_then(|entries| entries.collect::<io::Result<Vec<_>>>()),
             Ok(data) => {
-                let bytes = data.is_file().then(|| data.len());
+                let bytes = data.is_file().then_some(data.len());
                 self.objects.push(ObjectInfo { name, bytes });
                 self.places.push(Place::File(path.to_owned()));
                 return;

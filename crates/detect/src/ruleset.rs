@@ -343,10 +343,11 @@ impl RuleSet {
                 .logsource
                 .as_ref()
                 .is_none_or(|source| side_of(source) == side_of(&rule.logsource) && applies(source, query));
-            if is_named && has_source {
-                if let Ok(expression) = compiler.detections(&filter.detection) {
-                    filters.push((u32::try_from(at).unwrap_or(u32::MAX), expression));
-                }
+            if is_named
+                && has_source
+                && let Ok(expression) = compiler.detections(&filter.detection)
+            {
+                filters.push((u32::try_from(at).unwrap_or(u32::MAX), expression));
             }
         }
         filters

@@ -265,7 +265,7 @@ pub(crate) fn judge(reader: &DigestReader<'_>, digests: &[Digest], seen: &BTreeM
         }
     }
     // A log file whose time lies behind the end of every chain shows that digests were cut off.
-    let newest = seen.iter().filter_map(|(_, file)| file.newest).max();
+    let newest = seen.values().filter_map(|file| file.newest).max();
     for (name, (_, end)) in &proof.chains {
         let late_ms = reader.format.late_minutes * 60_000;
         if let Some(newest) = newest.filter(|newest| *newest > end + late_ms) {

@@ -111,7 +111,7 @@ pub(crate) fn number(count: u64, words: &dyn Words) -> String {
     let separator = if words.language() == Language::French { '\u{202F}' } else { ',' };
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             out.push(separator);
         }
         out.push(digit);
