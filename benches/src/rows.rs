@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rsigma_eval::event::JsonEvent;
 use vigie_detect::{LogQuery, Match, RuleSet, RuleSource, Scratch};
-use vigie_model::{ByteStream, Event, ObjectInfo, Source, Tenant};
+use vigie_model::{Event, MemorySource, Tenant};
 use vigie_normalise::Mapping;
 use vigie_pipeline::{Hunt, Lane, Lanes, Progress};
 use vigie_record::{PathSet, Row, Walk};
@@ -169,36 +169,9 @@ impl Matching {
     }
 }
 
-/// Records in memory as one object.
-struct Memory {
-    objects: Vec<ObjectInfo>,
-    text: &'static [u8],
-}
-
-impl Memory {
-    /// The corpus as one text that lives as long as the program, so that no row pays for a copy.
-    fn of(corpus: &Corpus) -> Memory {
-        let text = Box::leak(corpus.lines.join("\n").into_bytes().into_boxed_slice());
-        Memory { objects: vec![ObjectInfo { name: "memory".into(), bytes: None }], text }
-    }
-}
-
-struct Bytes(&'static [u8]);
-
-impl ByteStream for Bytes {
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, String> {
-        std::io::Read::read(&mut self.0, buffer).map_err(|error| error.to_string())
-    }
-}
-
-impl Source for Memory {
-    fn objects(&self) -> &[ObjectInfo] {
-        &self.objects
-    }
-
-    fn open(&self, _: usize) -> Result<Box<dyn ByteStream>, String> {
-        Ok(Box::new(Bytes(self.text)))
-    }
+/// The corpus as one object.
+fn memory(corpus: &Corpus) -> MemorySource {
+    MemorySource::new("memory", corpus.lines.join("\n").into_bytes())
 }
 
 fn cloudtrail() -> Mapping {
@@ -206,7 +179,7 @@ fn cloudtrail() -> Mapping {
     Mapping::parse(&|name| std::fs::read_to_string(folder.join(name)).ok()).unwrap()
 }
 
-fn hunt(source: &Memory, lanes: &Lanes, rules: &RuleSet, threads: usize) -> u64 {
+fn hunt(source: &MemorySource, lanes: &Lanes, rules: &RuleSet, threads: usize) -> u64 {
     let progress = Progress::default();
     let hunt = Hunt {
         source,
@@ -230,7 +203,7 @@ fn hunt(source: &Memory, lanes: &Lanes, rules: &RuleSet, threads: usize) -> u64 
 fn end_to_end(corpus: &Corpus, rules: &[(String, String)]) -> (f64, f64) {
     let set = parse(rules);
     let lanes = Lanes { lanes: vec![Lane::mapped(&cloudtrail(), &set)], forced: None, envelope_keys: vec!["Records".into()] };
-    let source = Memory::of(corpus);
+    let source = memory(corpus);
     let peer = || {
         for line in &corpus.lines {
             std::hint::black_box(sonic_rs::from_str::<sonic_rs::Value>(line).unwrap());
@@ -258,7 +231,7 @@ fn process() -> Duration {
 fn cores(corpus: &Corpus, rules: &[(String, String)]) -> (f64, f64) {
     let set = parse(rules);
     let lanes = Lanes { lanes: vec![Lane::mapped(&cloudtrail(), &set)], forced: None, envelope_keys: vec!["Records".into()] };
-    let source = Memory::of(corpus);
+    let source = memory(corpus);
     let (mut one, mut two) = (Vec::new(), Vec::new());
     for _ in 0..PASSES {
         for (threads, seconds) in [(1, &mut one), (2, &mut two)] {

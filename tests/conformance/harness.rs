@@ -5,40 +5,9 @@ use std::path::Path;
 
 use serde_json::Value;
 use vigie_detect::{RuleSet, RuleSource};
-use vigie_model::{ByteStream, Finding, LogType, ObjectInfo, Source, Tenant};
+use vigie_model::{Finding, LogType, MemorySource, Tenant};
 use vigie_normalise::Mapping;
 use vigie_pipeline::{GenericPaths, Hunt, Lane, Lanes, Outcome, Progress};
-
-/// Records as one object.
-pub struct Memory {
-    objects: Vec<ObjectInfo>,
-    text: Vec<u8>,
-}
-
-impl Memory {
-    pub fn of(records: &[Value]) -> Memory {
-        let lines: Vec<String> = records.iter().map(ToString::to_string).collect();
-        Memory { objects: vec![ObjectInfo { name: "memory".into(), bytes: None }], text: lines.join("\n").into_bytes() }
-    }
-}
-
-struct Bytes(std::io::Cursor<Vec<u8>>);
-
-impl ByteStream for Bytes {
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, String> {
-        std::io::Read::read(&mut self.0, buffer).map_err(|error| error.to_string())
-    }
-}
-
-impl Source for Memory {
-    fn objects(&self) -> &[ObjectInfo] {
-        &self.objects
-    }
-
-    fn open(&self, _: usize) -> Result<Box<dyn ByteStream>, String> {
-        Ok(Box::new(Bytes(std::io::Cursor::new(self.text.clone()))))
-    }
-}
 
 /// Rules from files: place and text. None may fail to compile.
 pub fn rules(files: impl IntoIterator<Item = (String, String)>) -> RuleSet {
@@ -65,7 +34,8 @@ fn taxonomies() -> BTreeMap<String, BTreeMap<String, String>> {
 
 /// Every finding of rules on records.
 pub fn hunt(set: &RuleSet, lanes: &Lanes, records: &[Value]) -> (Vec<Finding>, Outcome) {
-    let source = Memory::of(records);
+    let lines: Vec<String> = records.iter().map(ToString::to_string).collect();
+    let source = MemorySource::new("memory", lines.join("\n").into_bytes());
     let progress = Progress::default();
     let hunt = Hunt {
         source: &source,

@@ -16,5 +16,5 @@ pub use event::{Event, EventFacts};
 pub use finding::{Evidence, Finding, Reference, RuleFacts, Severity};
 pub use id::{EventId, LogType, Tenant, finding_uid};
 pub use link::{Link, LinkKind, Principal};
-pub use source::{ByteStream, ObjectInfo, Source};
+pub use source::{ByteStream, MemorySource, ObjectInfo, Source};
 pub use time::{Millis, format_utc, parse_rfc3339};

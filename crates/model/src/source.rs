@@ -1,5 +1,7 @@
 //! The port through which records come in: named streams of bytes.
 
+use std::sync::Arc;
+
 /// One object of a source: a file, a blob, standard input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectInfo {
@@ -28,4 +30,47 @@ pub trait Source: Sync {
     /// # Errors
     /// A sentence that says why it cannot be opened.
     fn open(&self, object: usize) -> Result<Box<dyn ByteStream>, String>;
+}
+
+/// One object in memory: samples, tests, benchmarks.
+#[derive(Debug, Clone)]
+pub struct MemorySource {
+    objects: Vec<ObjectInfo>,
+    bytes: Arc<[u8]>,
+}
+
+impl MemorySource {
+    /// A source of one object with these bytes.
+    pub fn new(name: &str, bytes: impl Into<Arc<[u8]>>) -> MemorySource {
+        let bytes = bytes.into();
+        let info = ObjectInfo { name: name.to_owned(), bytes: Some(bytes.len() as u64) };
+        MemorySource { objects: vec![info], bytes }
+    }
+}
+
+impl Source for MemorySource {
+    fn objects(&self) -> &[ObjectInfo] {
+        &self.objects
+    }
+
+    fn open(&self, _: usize) -> Result<Box<dyn ByteStream>, String> {
+        Ok(Box::new(MemoryStream { bytes: Arc::clone(&self.bytes), at: 0 }))
+    }
+}
+
+struct MemoryStream {
+    bytes: Arc<[u8]>,
+    at: usize,
+}
+
+impl ByteStream for MemoryStream {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, String> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let length = rest.len().min(buffer.len());
+        for (space, bytes) in buffer.get_mut(..length).into_iter().zip(rest.get(..length)) {
+            space.copy_from_slice(bytes);
+        }
+        self.at += length;
+        Ok(length)
+    }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use vigie_detect::{RuleSet, RuleSource};
-use vigie_model::{ByteStream, ObjectInfo, Source, Tenant};
+use vigie_model::{MemorySource, Tenant};
 use vigie_normalise::Mapping;
 use vigie_pipeline::{Hunt, Lane, Lanes, Progress};
 
@@ -122,7 +122,7 @@ fn test_samples(page: &str, set: &RuleSet, lanes: &Lanes, samples: &[Sample], ta
 
 fn test_sample(set: &RuleSet, lanes: &Lanes, sample: &Sample) -> Result<(), String> {
     let lines: Vec<String> = sample.records.iter().map(ToString::to_string).collect();
-    let source = Memory::new(lines.join("\n"));
+    let source = MemorySource::new("sample", lines.join("\n").into_bytes());
     let progress = Progress::default();
     let hunt = Hunt {
         source: &source,
@@ -220,36 +220,4 @@ fn test_words(content: &Content, mappings: &[Mapping], tally: &mut Tally) -> Res
         );
     }
     Ok(())
-}
-
-/// Records in memory as a source of one object.
-pub(crate) struct Memory {
-    objects: Vec<ObjectInfo>,
-    text: String,
-}
-
-impl Memory {
-    /// A source of one text.
-    pub(crate) fn new(text: String) -> Memory {
-        let objects = vec![ObjectInfo { name: "sample".to_owned(), bytes: Some(text.len() as u64) }];
-        Memory { objects, text }
-    }
-}
-
-struct Bytes(std::io::Cursor<Vec<u8>>);
-
-impl ByteStream for Bytes {
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, String> {
-        std::io::Read::read(&mut self.0, buffer).map_err(|error| error.to_string())
-    }
-}
-
-impl Source for Memory {
-    fn objects(&self) -> &[ObjectInfo] {
-        &self.objects
-    }
-
-    fn open(&self, _: usize) -> Result<Box<dyn ByteStream>, String> {
-        Ok(Box::new(Bytes(std::io::Cursor::new(self.text.clone().into_bytes()))))
-    }
 }
