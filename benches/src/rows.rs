@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rsigma_eval::event::JsonEvent;
 use vigie_detect::{LogQuery, Match, RuleSet, RuleSource, Scratch};
-use vigie_model::{Event, MemorySource, Tenant};
+use vigie_model::{Event, MemorySource};
 use vigie_normalise::Mapping;
 use vigie_pipeline::{Hunt, Lane, Lanes, Progress};
 use vigie_record::{PathSet, Row, Walk};
@@ -181,19 +181,7 @@ fn cloudtrail() -> Mapping {
 
 fn hunt(source: &MemorySource, lanes: &Lanes, rules: &RuleSet, threads: usize) -> u64 {
     let progress = Progress::default();
-    let hunt = Hunt {
-        source,
-        lanes,
-        rules,
-        tenant: Tenant::default(),
-        since: None,
-        until: None,
-        threads,
-        spill_bytes: 48 << 20,
-        explain: None,
-        digests: None,
-        progress: &progress,
-    };
+    let hunt = Hunt { threads, ..Hunt::new(source, lanes, rules, &progress) };
     let mut findings = 0;
     hunt.run(&mut |_, _| findings += 1).unwrap();
     findings

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use vigie_detect::{RuleSet, RuleSource};
-use vigie_model::{Finding, LogType, MemorySource, Tenant};
+use vigie_model::{Finding, LogType, MemorySource};
 use vigie_normalise::Mapping;
 use vigie_pipeline::{GenericPaths, Hunt, Lane, Lanes, Outcome, Progress};
 
@@ -37,19 +37,7 @@ pub fn hunt(set: &RuleSet, lanes: &Lanes, records: &[Value]) -> (Vec<Finding>, O
     let lines: Vec<String> = records.iter().map(ToString::to_string).collect();
     let source = MemorySource::new("memory", lines.join("\n").into_bytes());
     let progress = Progress::default();
-    let hunt = Hunt {
-        source: &source,
-        lanes,
-        rules: set,
-        tenant: Tenant::default(),
-        since: None,
-        until: None,
-        threads: 2,
-        spill_bytes: 8 << 20,
-        explain: None,
-        digests: None,
-        progress: &progress,
-    };
+    let hunt = Hunt { threads: 2, spill_bytes: 8 << 20, ..Hunt::new(&source, lanes, set, &progress) };
     let mut findings = Vec::new();
     let outcome = hunt.run(&mut |finding, _| findings.push(finding.clone())).unwrap();
     (findings, outcome)

@@ -17,6 +17,8 @@ pub(crate) struct Batch {
     /// Where the buffer starts in the plain bytes of the file.
     pub(crate) offset: u64,
     pub(crate) bytes: Vec<u8>,
+    /// How many of the bytes were read from the file for this batch.
+    pub(crate) read: usize,
     pub(crate) cuts: Vec<Cut>,
 }
 
@@ -60,6 +62,7 @@ pub(crate) fn read_file(
             hasher.update(batch.bytes.get(filled..filled + read).unwrap_or_default());
         }
         filled += read;
+        batch.read = read;
         admitted.bytes += read as u64;
         let plain = batch.bytes.get(..filled).unwrap_or_default();
         if admitted.head.is_empty() {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use vigie_detect::{Correlator, Firing, Hit, RuleSet};
 use vigie_estate::Chains;
-use vigie_model::limits::{READ_BYTES, RECORD_BYTES_MAX, SPILL_BYTES};
+use vigie_model::limits::{RECORD_BYTES_MAX, SPILL_BYTES};
 use vigie_model::{Evidence, Finding, Link, Millis, ObjectInfo, Source, Tenant, finding_uid};
 use vigie_record::Shape;
 
@@ -79,6 +79,25 @@ struct Waiting {
 
 fn lock(queue: &Queue) -> MutexGuard<'_, Waiting> {
     queue.batches.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<'a> Hunt<'a> {
+    /// A hunt through everything a source has, in one thread, for the default tenant.
+    pub fn new(source: &'a dyn Source, lanes: &'a Lanes, rules: &'a RuleSet, progress: &'a Progress) -> Hunt<'a> {
+        Hunt {
+            source,
+            lanes,
+            rules,
+            tenant: Tenant::default(),
+            since: None,
+            until: None,
+            threads: 1,
+            spill_bytes: SPILL_BYTES,
+            explain: None,
+            digests: None,
+            progress,
+        }
+    }
 }
 
 impl Hunt<'_> {
@@ -209,7 +228,7 @@ impl Hunt<'_> {
             let shared_name: Arc<str> = name.into();
             let is_hashed = watch.expected.contains_key(file_name(name));
             let admitted = read_file(object, reader, &self.lanes.envelope_keys, is_hashed, &mut |batch| {
-                self.progress.bytes.fetch_add(READ_BYTES as u64, Ordering::Relaxed);
+                self.progress.bytes.fetch_add(batch.read as u64, Ordering::Relaxed);
                 match offer(queue, batch, &shared_name, threads) {
                     Ok(free) => free,
                     Err(batch) => {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use vigie_detect::{RuleSet, RuleSource};
-use vigie_model::{MemorySource, Tenant};
+use vigie_model::MemorySource;
 use vigie_normalise::Mapping;
 use vigie_pipeline::{Hunt, Lane, Lanes, Progress};
 
@@ -124,19 +124,7 @@ fn test_sample(set: &RuleSet, lanes: &Lanes, sample: &Sample) -> Result<(), Stri
     let lines: Vec<String> = sample.records.iter().map(ToString::to_string).collect();
     let source = MemorySource::new("sample", lines.join("\n").into_bytes());
     let progress = Progress::default();
-    let hunt = Hunt {
-        source: &source,
-        lanes,
-        rules: set,
-        tenant: Tenant::default(),
-        since: None,
-        until: None,
-        threads: 1,
-        spill_bytes: SPILL_BYTES,
-        explain: None,
-        digests: None,
-        progress: &progress,
-    };
+    let hunt = Hunt { spill_bytes: SPILL_BYTES, ..Hunt::new(&source, lanes, set, &progress) };
     let mut findings = 0usize;
     let outcome = hunt.run(&mut |_, _| findings += 1).map_err(|error| error.to_string())?;
     if outcome.events as usize != sample.records.len() {
