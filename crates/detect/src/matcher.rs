@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use hashbrown::HashMap;
+use memchr::memmem;
 use regex::Regex;
+use regex_syntax::hir::{Hir, HirKind};
 use vigie_model::parse_rfc3339;
 use vigie_record::Value;
 
@@ -72,10 +74,14 @@ impl Literals {
             }
         }
         if !patterns.is_empty() {
-            // A set this size always builds; without an automaton the needles are tried one by one.
+            // A set this size always builds; without an automaton no needle is found.
             literals.automaton = AhoCorasick::builder().match_kind(MatchKind::Standard).build(&patterns).ok();
         }
         literals
+    }
+
+    fn is_empty(&self) -> bool {
+        self.whole.is_empty() && self.automaton.is_none()
     }
 
     fn find(&self, text: &str, hits: &mut Vec<PredicateId>) {
@@ -101,12 +107,43 @@ impl Literals {
     }
 }
 
+/// A regular expression, with a text that every match holds where there is one: looking for that
+/// is cheaper.
+#[derive(Debug)]
+struct Pattern {
+    regex: Regex,
+    literal: Option<memmem::Finder<'static>>,
+}
+
+impl Pattern {
+    fn compile(pattern: &str) -> Option<Pattern> {
+        let literal = regex_syntax::parse(pattern).ok().and_then(|hir| required_literal(&hir));
+        let literal = literal.map(|literal| memmem::Finder::new(&literal).into_owned());
+        compile_regex(pattern).ok().map(|regex| Pattern { regex, literal })
+    }
+
+    fn is_match(&self, text: &str) -> bool {
+        self.literal.as_ref().is_none_or(|literal| literal.find(text.as_bytes()).is_some()) && self.regex.is_match(text)
+    }
+}
+
+/// The longest literal that stands in every match, where the expression is a plain sequence.
+fn required_literal(hir: &Hir) -> Option<Vec<u8>> {
+    match hir.kind() {
+        HirKind::Literal(literal) => Some(literal.0.to_vec()),
+        HirKind::Capture(capture) => required_literal(&capture.sub),
+        HirKind::Repetition(repetition) if repetition.min > 0 => required_literal(&repetition.sub),
+        HirKind::Concat(parts) => parts.iter().filter_map(required_literal).max_by_key(Vec::len),
+        _ => None,
+    }
+}
+
 /// Every test about one field.
 #[derive(Debug, Default)]
 pub(crate) struct Matcher {
     folded: Literals,
     exact: Literals,
-    regexes: Vec<(Regex, PredicateId)>,
+    regexes: Vec<(Pattern, PredicateId)>,
     networks: Vec<(Network, PredicateId)>,
     numbers: Vec<(Order, f64, PredicateId)>,
     times: Vec<(TimePart, Order, i64, PredicateId)>,
@@ -123,7 +160,7 @@ impl Matcher {
             match test {
                 Test::Text(place, Case::Fold, literal) => folded.push((id, *place, literal.as_str())),
                 Test::Text(place, Case::Exact, literal) => exact.push((id, *place, literal.as_str())),
-                Test::Regex(pattern) => matcher.regexes.extend(compile_regex(pattern).ok().map(|regex| (regex, id))),
+                Test::Regex(pattern) => matcher.regexes.extend(Pattern::compile(pattern).map(|pattern| (pattern, id))),
                 Test::Cidr(network) => matcher.networks.extend(Network::parse(network).map(|network| (network, id))),
                 Test::Number(order, bits) => matcher.numbers.push((*order, f64::from_bits(*bits), id)),
                 Test::Time(part, order, number) => matcher.times.push((*part, *order, *number, id)),
@@ -153,14 +190,12 @@ impl Matcher {
             return;
         };
         hits.extend_from_slice(&self.any);
-        fold_into(&text, buffer);
-        self.folded.find(buffer, hits);
-        self.exact.find(&text, hits);
-        for (regex, id) in &self.regexes {
-            if regex.is_match(&text) {
-                hits.push(*id);
-            }
+        if !self.folded.is_empty() {
+            fold_into(&text, buffer);
+            self.folded.find(buffer, hits);
         }
+        self.exact.find(&text, hits);
+        hits.extend(self.regexes.iter().filter(|(pattern, _)| pattern.is_match(&text)).map(|row| row.1));
         if !self.numbers.is_empty()
             && let Some(number) = value.number()
         {

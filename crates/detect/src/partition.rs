@@ -1,12 +1,12 @@
 //! The rules of one lane, evaluated together: one predicate table, one guard index.
 
-use hashbrown::HashMap;
-use vigie_model::limits::{EVIDENCE_FIELDS_MAX, EVIDENCE_VALUE_BYTES_MAX, MATCH_MEMO_ENTRIES_MAX};
+use hashbrown::{HashMap, HashSet};
+use vigie_model::limits::{EVIDENCE_FIELDS_MAX, EVIDENCE_VALUE_BYTES_MAX, MATCH_MEMO_BYTES_MAX, MATCH_MEMO_ENTRIES_MAX};
 use vigie_model::{Event, Evidence};
 use vigie_record::{Fields, PathSet, Value, View, each_leaf};
 
 use crate::matcher::{Matcher, stands};
-use crate::predicate::{Case, Expression, Field, PredicateId, Side, Table, Test, fold};
+use crate::predicate::{Case, Expression, Field, Place, PredicateId, Side, Table, Test, fold};
 
 /// A rule of a partition.
 #[derive(Debug)]
@@ -51,8 +51,42 @@ pub struct Match {
     pub member: u32,
 }
 
-/// Values seen before, and what holds for them.
-type Memo = HashMap<Box<[u8]>, Box<[PredicateId]>>;
+/// Values of one field seen before, and what holds for them.
+#[derive(Debug, Default)]
+struct Memo {
+    known: HashMap<Box<str>, Box<[PredicateId]>>,
+    /// Lookups since the memo is full, and how many of them found nothing.
+    asked: u32,
+    missed: u32,
+}
+
+impl Memo {
+    /// Lookups after which a full memo is judged.
+    const TRIAL: u32 = 1024;
+
+    /// Whether a full memo finds so little that asking it costs more than it saves.
+    fn is_useless(&self) -> bool {
+        self.asked >= Memo::TRIAL && self.missed > self.asked / 2
+    }
+
+    fn get(&mut self, value: &str) -> Option<&[PredicateId]> {
+        let found = self.known.get(value);
+        if self.known.len() >= MATCH_MEMO_ENTRIES_MAX && self.asked < Memo::TRIAL {
+            self.asked += 1;
+            self.missed += u32::from(found.is_none());
+        }
+        found.map(AsRef::as_ref)
+    }
+
+    /// Remembers a value while there is room; says whether.
+    fn put(&mut self, value: &str, ids: &[PredicateId]) -> bool {
+        let has_room = self.known.len() < MATCH_MEMO_ENTRIES_MAX;
+        if has_room {
+            self.known.insert(value.into(), ids.into());
+        }
+        has_room
+    }
+}
 
 /// What one worker keeps between records: answers by epoch, and memoised values.
 #[derive(Debug, Default)]
@@ -65,12 +99,14 @@ pub struct Scratch {
     candidate: Vec<u32>,
     candidates: Vec<u32>,
     memos: Vec<Memo>,
+    /// Bytes of the values in all memos.
+    memo_bytes: usize,
     hits: Vec<PredicateId>,
     buffer: String,
 }
 
 /// Longest value that is memoised, in bytes.
-const MEMO_VALUE_BYTES_MAX: usize = 256;
+const MEMO_VALUE_BYTES_MAX: usize = 512;
 
 impl Partition {
     pub(crate) fn new(native: PathSet, ocsf: PathSet, table: Table, members: Vec<Member>) -> Partition {
@@ -155,12 +191,17 @@ impl Partition {
                 None => self.unguarded.push(number),
             }
         }
+        let is_guard = |id: usize| self.guards.get(id).is_some_and(|list| !list.is_empty());
+        let rows = self.table.rows.iter().enumerate();
+        let looked_up: HashSet<Field> = rows.filter(|(id, _)| is_guard(*id)).map(|(_, row)| row.field).collect();
         for (id, row) in self.table.rows.iter().enumerate() {
             let guards_some = self.guards.get(id).is_some_and(|list| !list.is_empty());
             let is_keyword = matches!(row.test, Test::Keyword(_));
-            // What guards no rule is asked only when a rule that was hit by its guard needs it.
+            // What guards no rule is asked only when a rule that was hit by its guard needs it; one
+            // more whole text costs nothing where the field's texts are looked up anyway.
+            let is_free = matches!(row.test, Test::Text(Place::Whole, ..)) && looked_up.contains(&row.field);
             if let Some(lazy) = self.is_lazy.get_mut(id) {
-                *lazy = !row.test.needs_value() || (!guards_some && !is_keyword);
+                *lazy = !row.test.needs_value() || (!guards_some && !is_keyword && !is_free);
             }
         }
     }
@@ -235,6 +276,7 @@ impl Partition {
             scratch.fails = vec![0; self.table.rows.len()];
             scratch.candidate = vec![0; self.members.len()];
             scratch.memos = self.matchers.iter().map(|_| Memo::default()).collect();
+            scratch.memo_bytes = 0;
             scratch.epoch = 0;
         }
         scratch.epoch += 1;
@@ -255,21 +297,17 @@ impl Partition {
             Side::Native => native.plain(field.slot),
             Side::Ocsf => event.plain(field.slot),
         };
-        if let Some(bytes) = plain.filter(|bytes| bytes.len() <= MEMO_VALUE_BYTES_MAX) {
-            let known = scratch.memos.get(number).and_then(|memo| memo.get(bytes));
-            if let Some(ids) = known {
+        let memo = scratch.memos.get_mut(number).filter(|memo| !memo.is_useless());
+        if let (Some(memo), Some(text)) = (memo, plain.filter(|text| text.len() <= MEMO_VALUE_BYTES_MAX)) {
+            if let Some(ids) = memo.get(text) {
                 mark_all(ids, scratch.epoch, &mut scratch.holds, &mut scratch.candidate, &mut scratch.candidates, &self.guards);
                 return;
             }
             scratch.hits.clear();
             matcher.note_present(&mut scratch.hits);
-            if let Ok(text) = std::str::from_utf8(bytes) {
-                matcher.find(&Value::Text(text.into()), &mut scratch.buffer, &mut scratch.hits);
-            }
-            if let Some(memo) = scratch.memos.get_mut(number)
-                && memo.len() < MATCH_MEMO_ENTRIES_MAX
-            {
-                memo.insert(bytes.into(), scratch.hits.as_slice().into());
+            matcher.find(&Value::Text(text.into()), &mut scratch.buffer, &mut scratch.hits);
+            if scratch.memo_bytes < MATCH_MEMO_BYTES_MAX && memo.put(text, &scratch.hits) {
+                scratch.memo_bytes += text.len();
             }
         } else {
             let view: &dyn Fields = match field.side {

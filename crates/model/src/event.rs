@@ -26,10 +26,10 @@ impl<'r> Event<'r> {
     }
 
     /// The text of a slot that holds one text: a cheap key for caches.
-    pub fn plain(&self, slot: SlotId) -> Option<&[u8]> {
+    pub fn plain(&self, slot: SlotId) -> Option<&str> {
         match self.values.get(slot.index()) {
             Some(Some(Value::Text(text))) if self.more.is_empty() || self.more.iter().all(|(other, _)| *other != slot) => {
-                Some(text.as_bytes())
+                Some(text)
             }
             _ => None,
         }

@@ -105,7 +105,7 @@ pub(crate) fn evaluate<'r>(expression: &'r Expression, row: &View<'_, 'r>) -> Va
             value => value,
         },
         Expression::Literal(text) => Value::Text(Cow::Borrowed(text)),
-        Expression::Number(number) => Value::Int(i128::from(*number)),
+        Expression::Number(number) => Value::Int(*number),
         Expression::Call(function, arguments) => call(*function, arguments, row),
     }
 }
@@ -127,7 +127,7 @@ fn call<'r>(function: Function, arguments: &'r [Expression], row: &View<'_, 'r>)
         Function::Object => Some(argument(0)).filter(|value| matches!(value, Value::Object(_))).unwrap_or(Value::Absent),
         Function::List => argument(0),
         Function::TimeMs => match argument(0) {
-            Value::Text(text) => parse_rfc3339(&text).map_or(Value::Absent, |at| Value::Int(i128::from(at))),
+            Value::Text(text) => parse_rfc3339(&text).map_or(Value::Absent, |at| Value::Int(at)),
             Value::Int(number) => Value::Int(number),
             _ => Value::Absent,
         },

@@ -162,7 +162,7 @@ impl Programme {
                 source => event.put(slot, value(source, operation, row)),
             }
         }
-        event.occurred = i64::try_from(occurred).unwrap_or(0);
+        event.occurred = occurred;
         true
     }
 
@@ -306,7 +306,7 @@ fn principal(fields: &PrincipalFields, row: &View<'_, '_>) -> Principal {
 }
 
 fn value<'r>(source: &'r Source, operation: &'r Operation, row: &View<'_, 'r>) -> Value<'r> {
-    let integer = |number: u32| Value::Int(i128::from(number));
+    let integer = |number: u32| Value::Int(i64::from(number));
     match source {
         Source::Verb => Value::Text(operation.verb.as_str().into()),
         Source::Target => named(operation.target, row),

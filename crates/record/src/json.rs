@@ -63,6 +63,11 @@ fn four_hex(chars: &mut std::str::Chars<'_>) -> Option<u32> {
     Some(code)
 }
 
+/// The value that raw JSON text is.
+fn cell(raw: &[u8]) -> Cell<'_> {
+    Cell::of(std::str::from_utf8(raw).unwrap_or("\u{fffd}"))
+}
+
 /// JSON text without the white space between its tokens.
 pub fn compact(bytes: &[u8]) -> Cow<'_, str> {
     if !bytes.iter().any(u8::is_ascii_whitespace) {
@@ -153,7 +158,7 @@ pub fn each_item<'r>(list: &'r [u8], visit: &mut dyn FnMut(Value<'r>)) {
         }
         let end = value_end(list, at);
         if let Some(raw) = list.get(at..end) {
-            visit(Cell::of(raw).value());
+            visit(cell(raw).value());
         }
         at = skip_space(list, end);
         if list.get(at) == Some(&b',') {
@@ -177,7 +182,7 @@ pub fn each_member<'r>(object: &'r [u8], visit: &mut dyn FnMut(Cow<'r, str>, Val
         at = skip_space(object, at + 1);
         let end = value_end(object, at);
         if let (Some(key), Some(raw)) = (key, object.get(at..end)) {
-            visit(unescape(key), Cell::of(raw).value());
+            visit(unescape(key), cell(raw).value());
         }
         at = skip_space(object, end);
         if object.get(at) != Some(&b',') {
@@ -191,7 +196,7 @@ pub fn each_member<'r>(object: &'r [u8], visit: &mut dyn FnMut(Cow<'r, str>, Val
 /// `visit` returns whether to go on.
 pub fn each_leaf<'r>(bytes: &'r [u8], visit: &mut dyn FnMut(Value<'r>) -> bool) {
     let mut going = true;
-    leaves(Cell::of(bytes).value(), 0, &mut going, visit);
+    leaves(cell(bytes).value(), 0, &mut going, visit);
 }
 
 fn leaves<'r>(value: Value<'r>, depth: usize, going: &mut bool, visit: &mut dyn FnMut(Value<'r>) -> bool) {

@@ -19,19 +19,19 @@ enum Kind {
     Object,
 }
 
-/// One value as the record wrote it: its kind and its bytes (a string without its quotes).
+/// One value as the record wrote it: its kind and its text (a string without its quotes).
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Cell<'r> {
     kind: Kind,
     /// Whether the slot has more values than this one.
     has_more: bool,
-    bytes: &'r [u8],
+    text: &'r str,
 }
 
 impl<'r> Cell<'r> {
     /// Reads the kind of a value from its JSON text.
-    pub(crate) fn of(raw: &'r [u8]) -> Cell<'r> {
-        let kind = match raw.first() {
+    pub(crate) fn of(raw: &'r str) -> Cell<'r> {
+        let kind = match raw.as_bytes().first() {
             Some(b'"') => return Cell::text(raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default()),
             Some(b'{') => Kind::Object,
             Some(b'[') => Kind::List,
@@ -39,13 +39,18 @@ impl<'r> Cell<'r> {
             Some(b'n') => Kind::Null,
             _ => Kind::Number,
         };
-        Cell { kind, has_more: false, bytes: raw }
+        Cell { kind, has_more: false, text: raw }
     }
 
-    /// A string, from the bytes between its quotes.
-    pub(crate) fn text(inner: &'r [u8]) -> Cell<'r> {
-        let kind = if memchr::memchr(b'\\', inner).is_some() { Kind::Escaped } else { Kind::Text };
-        Cell { kind, has_more: false, bytes: inner }
+    /// A string, from the text between its quotes.
+    pub(crate) fn text(inner: &'r str) -> Cell<'r> {
+        let kind = if memchr::memchr(b'\\', inner.as_bytes()).is_some() { Kind::Escaped } else { Kind::Text };
+        Cell { kind, has_more: false, text: inner }
+    }
+
+    /// A string without escapes, from the text between its quotes.
+    pub(crate) fn plain(inner: &'r str) -> Cell<'r> {
+        Cell { kind: Kind::Text, has_more: false, text: inner }
     }
 
     pub(crate) fn is_absent(&self) -> bool {
@@ -53,19 +58,18 @@ impl<'r> Cell<'r> {
     }
 
     pub(crate) fn value(&self) -> Value<'r> {
-        let text = || std::str::from_utf8(self.bytes).unwrap_or("\u{fffd}");
         match self.kind {
             Kind::Absent => Value::Absent,
             Kind::Null => Value::Null,
-            Kind::Bool => Value::Bool(self.bytes.first() == Some(&b't')),
-            Kind::Number => match text().parse::<i128>() {
-                Ok(number) => Value::Int(number),
-                Err(_) => Value::Number(text()),
+            Kind::Bool => Value::Bool(self.text.starts_with('t')),
+            Kind::Number => match self.text.parse::<i64>() {
+                Ok(number) if number != 0 || self.text == "0" => Value::Int(number),
+                _ => Value::Number(self.text),
             },
-            Kind::Text => Value::Text(Cow::Borrowed(text())),
-            Kind::Escaped => Value::Text(unescape(text())),
-            Kind::List => Value::List(self.bytes),
-            Kind::Object => Value::Object(self.bytes),
+            Kind::Text => Value::Text(Cow::Borrowed(self.text)),
+            Kind::Escaped => Value::Text(unescape(self.text)),
+            Kind::List => Value::List(self.text.as_bytes()),
+            Kind::Object => Value::Object(self.text.as_bytes()),
         }
     }
 }
@@ -137,9 +141,9 @@ impl<'r> Row<'r> {
 
     /// The text between the quotes of an unescaped string, or the raw text of any other scalar:
     /// a cheap key for caches. None for absent values and for slots with several values.
-    pub fn plain(&self, slot: SlotId) -> Option<&'r [u8]> {
+    pub fn plain(&self, slot: SlotId) -> Option<&'r str> {
         let cell = self.cells.get(slot.index())?;
-        (cell.kind == Kind::Text && !cell.has_more).then_some(cell.bytes)
+        (cell.kind == Kind::Text && !cell.has_more).then_some(cell.text)
     }
 
     /// The first value at a slot, borrowed from the record rather than from the row.
@@ -214,7 +218,7 @@ impl<'a, 'r> View<'a, 'r> {
     }
 
     /// See [`Row::plain`].
-    pub fn plain(&self, slot: SlotId) -> Option<&'r [u8]> {
+    pub fn plain(&self, slot: SlotId) -> Option<&'r str> {
         self.row.plain(self.slot(slot))
     }
 

@@ -13,8 +13,8 @@ pub enum Value<'r> {
     Null,
     /// A JSON boolean.
     Bool(bool),
-    /// A whole number that fits 128 bits.
-    Int(i128),
+    /// A whole number that fits 64 bits.
+    Int(i64),
     /// Any other number, as its text.
     Number(&'r str),
     /// A string, unescaped.

@@ -30,18 +30,61 @@ impl fmt::Display for Reject {
 
 impl std::error::Error for Reject {}
 
+/// A place in the trie; its edges stand in one open-addressed part of `Walk::edges`.
 #[derive(Debug, Default)]
 struct Node {
     slot: Option<SlotId>,
-    /// Open-addressed table of edges: index into `Walk::edges`, or `NONE`.
-    table: Vec<u32>,
+    start: u32,
+    /// Size of the part less one; none without children.
+    mask: Option<u32>,
 }
 
-#[derive(Debug)]
+/// One key below a node; most keys are told apart by their ends alone.
+#[derive(Debug, Clone)]
 struct Edge {
-    key: Box<[u8]>,
+    ends: Ends,
+    length: u32,
     node: u32,
+    /// Index in `Walk::keys`, or `NONE` for a free place.
+    number: u32,
 }
+
+/// The first and the last eight bytes of a key; of a shorter one all bytes, and nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Ends {
+    head: u64,
+    tail: u64,
+}
+
+impl Ends {
+    fn of(key: &[u8]) -> Ends {
+        match (key.first_chunk(), key.last_chunk()) {
+            (Some(head), Some(tail)) => Ends { head: u64::from_le_bytes(*head), tail: u64::from_le_bytes(*tail) },
+            _ => Ends { head: key.iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte)), tail: 0 },
+        }
+    }
+
+    /// The same, where up to seven bytes behind a short key may be read.
+    #[inline]
+    fn within(text: &[u8], start: usize, end: usize) -> Ends {
+        let chunk = |at: usize| text.get(at..).and_then(|rest| rest.first_chunk()).map(|bytes| u64::from_le_bytes(*bytes));
+        let length = end.saturating_sub(start);
+        match chunk(start) {
+            Some(head) if length < 8 => Ends { head: head & ((1 << (8 * length)) - 1), tail: 0 },
+            Some(head) => Ends { head, tail: chunk(end - 8).unwrap_or_default() },
+            None => Ends::of(text.get(start..end).unwrap_or_default()),
+        }
+    }
+
+    #[inline]
+    fn hash(self, length: usize) -> u32 {
+        let mixed = (self.head ^ self.tail.rotate_left(29) ^ length as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (mixed >> 32) as u32
+    }
+}
+
+/// Longest key that its ends and its length tell apart from every other.
+const ENDS_BYTES: usize = 16;
 
 const NONE: u32 = u32::MAX;
 
@@ -50,6 +93,7 @@ const NONE: u32 = u32::MAX;
 pub struct Walk {
     nodes: Vec<Node>,
     edges: Vec<Edge>,
+    keys: Vec<Box<[u8]>>,
     slots: usize,
     views: Vec<Vec<SlotId>>,
 }
@@ -83,27 +127,34 @@ impl Walk {
                 }
             }
         }
-        let mut walk = Walk { nodes: Vec::new(), edges: Vec::new(), slots: all.len(), views };
+        let mut walk = Walk { nodes: Vec::new(), edges: Vec::new(), keys: Vec::new(), slots: all.len(), views };
         walk.freeze(&drafts);
         walk
     }
 
     fn freeze(&mut self, drafts: &[Draft]) {
+        let number = |length: usize| u32::try_from(length).unwrap_or(NONE);
         for draft in drafts {
             let size = if draft.children.is_empty() { 0 } else { (draft.children.len() * 4).next_power_of_two() };
-            let mut table = vec![NONE; size];
+            let start = self.edges.len();
+            let free = Edge { ends: Ends::default(), length: 0, node: NONE, number: NONE };
+            self.edges.resize(start + size, free);
+            let mask = number(size).checked_sub(1);
             for (key, node) in &draft.children {
-                let edge = u32::try_from(self.edges.len()).unwrap_or(NONE);
-                self.edges.push(Edge { key: key.clone(), node: u32::try_from(*node).unwrap_or(NONE) });
-                let mut at = key_hash(key) & (size - 1);
-                while table.get(at).is_some_and(|&taken| taken != NONE) {
-                    at = (at + 1) & (size - 1);
-                }
-                if let Some(place) = table.get_mut(at) {
-                    *place = edge;
+                let ends = Ends::of(key);
+                let edge = Edge { ends, length: number(key.len()), node: number(*node), number: number(self.keys.len()) };
+                self.keys.push(key.clone());
+                let mut at = ends.hash(key.len());
+                let places = self.edges.get_mut(start..).unwrap_or_default();
+                while let Some(place) = places.get_mut((at & mask.unwrap_or(0)) as usize) {
+                    if place.number == NONE {
+                        *place = edge;
+                        break;
+                    }
+                    at = at.wrapping_add(1);
                 }
             }
-            self.nodes.push(Node { slot: draft.slot, table });
+            self.nodes.push(Node { slot: draft.slot, start: number(start), mask });
         }
     }
 
@@ -128,12 +179,8 @@ impl Walk {
         row: &mut Row<'r>,
     ) -> Result<(), Reject> {
         row.reset(self.slots, record);
-        row.seen.resize(self.edges.len().max(row.seen.len()), 0);
-        if simdutf8::basic::from_utf8(record).is_err()
-            && let Err(error) = std::str::from_utf8(record)
-        {
-            return Err(Reject { reason: "is not UTF-8", at: error.valid_up_to() });
-        }
+        row.seen.resize(self.keys.len().max(row.seen.len()), 0);
+        let text = summary.text(record).map_err(|at| Reject { reason: "is not UTF-8", at })?;
         if summary.open_string {
             return Err(Reject { reason: "ends inside a string", at: record.len() });
         }
@@ -141,7 +188,7 @@ impl Walk {
         if record.get(start) != Some(&b'{') {
             return Err(Reject { reason: "is not a JSON object", at: start });
         }
-        let mut reader = Reader { walk: self, record, tokens, escapes: summary.has_escape, row };
+        let mut reader = Reader { walk: self, record, text, tokens, escapes: summary.has_escape, row };
         let next = reader.object(0, 0, 1)?;
         match tokens.get(next) {
             None if skip_space(record, reader.end_of(next)) == record.len() => Ok(()),
@@ -154,18 +201,24 @@ impl Walk {
         View { row, slots: self.views.get(set).map(Vec::as_slice).unwrap_or_default(), is_last: false }
     }
 
+    /// Number and node of the edge with a key, whose ends are known.
     #[inline]
-    fn edge(&self, node: u32, key: &[u8]) -> Option<(u32, u32)> {
-        let table = &self.nodes.get(node as usize)?.table;
-        let mask = table.len().checked_sub(1)?;
-        let mut at = key_hash(key) & mask;
+    fn edge(&self, node: u32, key: &[u8], ends: Ends) -> Option<(u32, u32)> {
+        let node = self.nodes.get(node as usize)?;
+        let mask = node.mask?;
+        let mut at = ends.hash(key.len());
         loop {
-            let number = *table.get(at)?;
-            let edge = self.edges.get(number as usize)?;
-            if *edge.key == *key {
-                return Some((number, edge.node));
+            let edge = self.edges.get((node.start + (at & mask)) as usize)?;
+            if edge.number == NONE {
+                return None;
             }
-            at = (at + 1) & mask;
+            if edge.ends == ends && edge.length as usize == key.len() {
+                let is_same = key.len() <= ENDS_BYTES || self.keys.get(edge.number as usize).is_some_and(|whole| **whole == *key);
+                if is_same {
+                    return Some((edge.number, edge.node));
+                }
+            }
+            at = at.wrapping_add(1);
         }
     }
 }
@@ -183,23 +236,11 @@ fn child(drafts: &mut Vec<Draft>, at: usize, key: &str) -> usize {
     node
 }
 
-/// Cheap hash of a key: its length, first, middle and last bytes.
-#[inline]
-fn key_hash(key: &[u8]) -> usize {
-    let byte = |at: usize| key.get(at).copied().map_or(0, usize::from);
-    let length = key.len();
-    let mixed = length
-        .wrapping_mul(0x9E37)
-        .wrapping_add(byte(0).wrapping_mul(0x85EB))
-        .wrapping_add(byte(length / 2).wrapping_mul(0xC2B3))
-        .wrapping_add(byte(length.wrapping_sub(2)).wrapping_mul(0x27D5))
-        .wrapping_add(byte(length.wrapping_sub(1)).wrapping_mul(0x1657));
-    mixed ^ (mixed >> 7)
-}
-
 struct Reader<'a, 'r> {
     walk: &'a Walk,
     record: &'r [u8],
+    /// The same, known to be UTF-8.
+    text: &'r str,
     tokens: &'a [u32],
     escapes: bool,
     row: &'a mut Row<'r>,
@@ -221,8 +262,8 @@ impl<'r> Reader<'_, 'r> {
         token.checked_sub(1).map_or(0, |last| self.at(last) + 1)
     }
 
-    fn slice(&self, from: usize, to: usize) -> &'r [u8] {
-        self.record.get(from..to).unwrap_or_default()
+    fn slice(&self, from: usize, to: usize) -> &'r str {
+        self.text.get(from..to).unwrap_or_default()
     }
 
     /// Reads the object whose `{` is `token`; gives the token after its `}`.
@@ -237,13 +278,13 @@ impl<'r> Reader<'_, 'r> {
                 b',' => token += 1,
                 b'"' => {
                     let key_end = self.at(token + 1);
-                    let key = self.slice(at + 1, key_end);
-                    let colon = skip_space(self.record, key_end + 1);
+                    let key = self.slice(at + 1, key_end).as_bytes();
+                    let colon = self.skip_space(key_end + 1);
                     if self.byte(colon) != b':' {
                         return Err(Reject { reason: "has a key without a value", at: colon });
                     }
-                    let start = skip_space(self.record, colon + 1);
-                    token = match self.edge(node, key) {
+                    let start = self.skip_space(colon + 1);
+                    token = match self.edge(node, key, Ends::within(self.record, at + 1, key_end)) {
                         Some((edge, next)) => {
                             self.note_visit(edge, visit);
                             self.value(token + 2, start, next, depth)?
@@ -256,15 +297,30 @@ impl<'r> Reader<'_, 'r> {
         }
     }
 
-    fn edge(&self, node: u32, key: &[u8]) -> Option<(u32, u32)> {
-        let found = self.walk.edge(node, key);
-        if found.is_some() || !self.escapes || !key.contains(&b'\\') {
-            return found;
-        }
+    /// White space is rare where machines write: one look tells.
+    #[inline]
+    fn skip_space(&self, at: usize) -> usize {
+        if self.byte(at) > b' ' { at } else { skip_space(self.record, at) }
+    }
+
+    #[inline]
+    fn edge(&self, node: u32, key: &[u8], ends: Ends) -> Option<(u32, u32)> {
+        let found = self.walk.edge(node, key, ends);
+        if found.is_some() || !self.escapes { found } else { self.escaped_edge(node, key) }
+    }
+
+    #[cold]
+    fn escaped_edge(&self, node: u32, key: &[u8]) -> Option<(u32, u32)> {
         match unescape(std::str::from_utf8(key).ok()?) {
-            Cow::Owned(key) => self.walk.edge(node, key.as_bytes()),
+            Cow::Owned(key) => self.walk.edge(node, key.as_bytes(), Ends::of(key.as_bytes())),
             Cow::Borrowed(_) => None,
         }
+    }
+
+    /// A string, from the text between its quotes; without a backslash in the record none is escaped.
+    #[inline]
+    fn text(&self, inner: &'r str) -> Cell<'r> {
+        if self.escapes { Cell::text(inner) } else { Cell::plain(inner) }
     }
 
     fn note_visit(&mut self, edge: u32, visit: u32) {
@@ -281,7 +337,7 @@ impl<'r> Reader<'_, 'r> {
             b'"' => {
                 if let Some(slot) = slot {
                     let inner = self.slice(start + 1, self.at(token + 1));
-                    self.row.put(slot, Cell::text(inner));
+                    self.row.put(slot, self.text(inner));
                 }
                 Ok(token + 2)
             }
@@ -289,7 +345,7 @@ impl<'r> Reader<'_, 'r> {
                 if depth >= depth_max() {
                     return Err(Reject { reason: "is nested too deeply", at: start });
                 }
-                let has_children = self.walk.nodes.get(node as usize).is_some_and(|node| !node.table.is_empty());
+                let has_children = self.walk.nodes.get(node as usize).is_some_and(|node| node.mask.is_some());
                 let next = match (has_children, open) {
                     (false, _) => self.skip(token, start, depth)?,
                     (true, b'{') => self.object(token, node, depth + 1)?,
