@@ -1,6 +1,7 @@
 //! Ids that are derived from content, so that the same event has the same id by any path.
 
 use std::fmt;
+use std::io::Write as _;
 
 use serde::{Deserialize, Serialize};
 
@@ -65,14 +66,19 @@ impl EventId {
 
     /// Hash of the parts that name an event: tenant, log type, the provider's id and its scope.
     pub fn name_hash(parts: &[&[u8]]) -> u64 {
-        let mut hasher = blake3::Hasher::new();
-        for part in parts {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part);
-        }
-        let mut head = [0; 8];
-        hasher.finalize_xof().fill(&mut head);
-        u64::from_be_bytes(head)
+        let mut text = [0; NAME_BYTES];
+        let mut rest = text.as_mut_slice();
+        let fits = parts.iter().all(|part| {
+            let length = (part.len() as u64).to_le_bytes();
+            rest.write_all(&length).and_then(|()| rest.write_all(part)).is_ok()
+        });
+        let free = rest.len();
+        let hash = if fits {
+            blake3::hash(text.get(..NAME_BYTES - free).unwrap_or_default())
+        } else {
+            hash_parts(parts.iter().copied())
+        };
+        hash.as_bytes().first_chunk().map_or(0, |head| u64::from_be_bytes(*head))
     }
 
     /// The part shared by all values of one named event.
@@ -90,10 +96,34 @@ impl fmt::Display for EventId {
 /// The uid of a finding: a hash of tenant, rule and what it is about (an event's id; for a
 /// correlation its group key and the id of the earliest event of the run).
 pub fn finding_uid(tenant: &Tenant, rule: &str, about: &[&[u8]]) -> String {
+    let parts = [tenant.0.as_bytes(), rule.as_bytes()];
+    hash_parts(parts.into_iter().chain(about.iter().copied())).to_hex().chars().take(32).collect()
+}
+
+/// Names up to so many bytes are hashed in one piece: much cheaper, and the same hash.
+const NAME_BYTES: usize = 256;
+
+/// Hash of parts, each behind its length.
+fn hash_parts<'p>(parts: impl Iterator<Item = &'p [u8]>) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
-    for part in [tenant.0.as_bytes(), rule.as_bytes()].iter().chain(about) {
+    for part in parts {
         hasher.update(&(part.len() as u64).to_le_bytes());
         hasher.update(part);
     }
-    hasher.finalize().to_hex().chars().take(32).collect()
+    hasher.finalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_and_short_names_hash_alike() {
+        for length in [0, 1, 100, 231, 232, 240, 241, 1000] {
+            let long = vec![b'x'; length];
+            let parts: [&[u8]; 2] = [b"main", &long];
+            let whole = hash_parts(parts.into_iter());
+            assert_eq!(EventId::name_hash(&parts).to_be_bytes(), whole.as_bytes()[..8], "{length}");
+        }
+    }
 }
