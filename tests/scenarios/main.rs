@@ -12,3 +12,4 @@ mod collection;
 mod demo;
 mod order;
 mod shapes;
+mod signature;

@@ -1,21 +1,22 @@
 //! A hunt: every object of a source through all cores, then one pass in the order of event time.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, Read as _};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use vigie_detect::{Correlator, Firing, Hit, RuleSet};
 use vigie_estate::Chains;
-use vigie_model::limits::{RECORD_BYTES_MAX, SPILL_BYTES};
-use vigie_model::{Evidence, Finding, Link, Millis, ObjectInfo, Source, Tenant, finding_uid};
+use vigie_model::limits::SPILL_BYTES;
+use vigie_model::{Evidence, Finding, Link, Millis, Source, Tenant, finding_uid};
 use vigie_record::Shape;
 
 use crate::admit::{Batch, guess, read_file};
+use crate::gather::gather;
 use crate::inflate::each_file;
 use crate::lane::Lanes;
 use crate::outcome::Outcome;
-use crate::proof::{Digest, DigestFormat, DigestReader, Flaw, SeenFile, expected, file_name, instant_in, judge};
+use crate::proof::{DigestFormat, DigestReader, Flaw, SeenFile, expected, file_name, instant_in, judge};
 use crate::spill::Sorter;
 use crate::work::{HitRecord, Shared, Worker};
 
@@ -58,7 +59,8 @@ pub struct Hunt<'a> {
 
 /// What the run knows of digests before it reads log files.
 struct Watch<'a> {
-    reader: Option<&'a DigestReader<'a>>,
+    /// Files that were read in the first pass, by object and name.
+    gathered: &'a BTreeSet<(usize, String)>,
     expected: BTreeMap<String, String>,
     is_proving: bool,
 }
@@ -120,8 +122,9 @@ impl Hunt<'_> {
         };
         let threads = self.threads.max(1);
         let reader = self.digests.map(DigestReader::new);
-        let (digests, unreadable) = reader.as_ref().map(|reader| self.read_digests(reader)).unwrap_or_default();
-        let watch = Watch { reader: reader.as_ref(), expected: expected(&digests), is_proving: !digests.is_empty() };
+        let gathered = reader.as_ref().map(|reader| gather(self.source, reader)).unwrap_or_default();
+        let is_proving = !gathered.digests.is_empty();
+        let watch = Watch { gathered: &gathered.files, expected: expected(&gathered.digests), is_proving };
         let queue = Queue { batches: Mutex::default(), changed: Condvar::new(), next_object: AtomicUsize::new(0) };
         let workers: Vec<io::Result<Worker<'_>>> = std::thread::scope(|scope| {
             let spawn = |_| scope.spawn(|| self.work(&queue, &watch, Worker::new(&shared, self.spill_bytes / threads), threads));
@@ -140,36 +143,13 @@ impl Hunt<'_> {
             hits.push(worker.hits);
             links.extend(worker.links);
         }
-        if let Some(reader) = reader.as_ref().filter(|_| watch.is_proving || !unreadable.is_empty()) {
-            let mut proof = judge(reader, &digests, &std::mem::take(&mut outcome.seen_files));
-            proof.flaws.extend(unreadable.into_iter().map(|(name, why)| Flaw::DigestInvalid(name, why)));
+        if let Some(reader) = reader.as_ref().filter(|_| is_proving || !gathered.unreadable.is_empty()) {
+            let seen = std::mem::take(&mut outcome.seen_files);
+            let mut proof = judge(reader, gathered.digests, &gathered.keys, &seen);
+            proof.flaws.extend(gathered.unreadable.into_iter().map(|(name, why)| Flaw::DigestInvalid(name, why)));
             outcome.proof = Some(proof);
         }
         self.conclude(outcome, ids, hits, links, report)
-    }
-
-    /// Reads every digest of the source first: they say what the log files must be.
-    fn read_digests(&self, reader: &DigestReader<'_>) -> (Vec<Digest>, Vec<(String, String)>) {
-        let (mut digests, mut unreadable) = (Vec::new(), Vec::new());
-        for (number, info) in self.source.objects().iter().enumerate().filter(|(_, info)| reader.is_digest(&info.name)) {
-            let mut read = Err("cannot be opened".to_owned());
-            let opened = self.source.open(number).and_then(|stream| {
-                each_file(&info.name, stream, &mut |_, bytes| {
-                    let mut text = Vec::new();
-                    read = bytes
-                        .take(RECORD_BYTES_MAX as u64)
-                        .read_to_end(&mut text)
-                        .map_err(|error| error.to_string())
-                        .and_then(|_| reader.read(&info.name, &text));
-                })
-                .map_err(|error| error.to_string())
-            });
-            match opened.and(read) {
-                Ok(digest) => digests.push(digest),
-                Err(error) => unreadable.push((info.name.clone(), error)),
-            }
-        }
-        (digests, unreadable)
     }
 
     /// One thread: batches first, then the next object, until neither is left.
@@ -210,8 +190,8 @@ impl Hunt<'_> {
         worker: &mut Worker<'_>,
         threads: usize,
     ) -> io::Result<()> {
-        let is_digest = |info: &ObjectInfo| watch.reader.is_some_and(|reader| reader.is_digest(&info.name));
-        let Some(info) = self.source.objects().get(object).filter(|info| !is_digest(info)) else {
+        let is_gathered = |name: &str| watch.gathered.contains(&(object, name.to_owned()));
+        let Some(info) = self.source.objects().get(object).filter(|info| !is_gathered(&info.name)) else {
             return Ok(());
         };
         self.progress.objects.fetch_add(1, Ordering::Relaxed);
@@ -224,6 +204,9 @@ impl Hunt<'_> {
         };
         let mut failure = Ok(());
         let opened = each_file(&info.name, stream, &mut |name, reader| {
+            if is_gathered(name) {
+                return;
+            }
             worker.outcome.files += 1;
             let shared_name: Arc<str> = name.into();
             let is_hashed = watch.expected.contains_key(file_name(name));

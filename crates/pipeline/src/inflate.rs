@@ -47,6 +47,13 @@ impl<R: Read> Read for Bounded<R> {
     }
 }
 
+/// Whether a name is an archive's: several files in one.
+pub(crate) fn is_archive(name: &str) -> bool {
+    const ENDS: [&str; 6] = [".zip", ".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst"];
+    let name = name.to_ascii_lowercase();
+    ENDS.iter().any(|end| name.ends_with(end))
+}
+
 /// Calls `visit` with the plain bytes of a stream; for an archive with those of each of its files,
 /// by name.
 pub(crate) fn each_file(name: &str, stream: Box<dyn ByteStream>, visit: &mut dyn FnMut(&str, &mut dyn Read)) -> io::Result<()> {

@@ -5,11 +5,13 @@
 //! desk stands behind a port.
 
 mod admit;
+mod gather;
 mod hunt;
 mod inflate;
 mod lane;
 mod outcome;
 mod proof;
+mod signature;
 mod spill;
 mod work;
 
@@ -17,3 +19,4 @@ pub use hunt::{Hunt, Progress};
 pub use lane::{GenericPaths, Lane, Lanes};
 pub use outcome::{Activity, Explained, Outcome, Reject, RejectReason};
 pub use proof::{ChainName, DigestFormat, DigestPaths, Flaw, Proof};
+pub use signature::{KeyFormat, SignatureFormat};

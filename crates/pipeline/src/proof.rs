@@ -1,7 +1,9 @@
-//! Proof of collection: a chain of digests names every log file with its hash, and the digest before.
+//! Proof of collection: a chain of signed digests names every log file with its hash, and the digest
+//! before.
 //!
 //! Guarantees, section 9. What a digest looks like is data (`digest.toml`): this module only knows
-//! that digests name files and each other. Pure: digests and hashes in, verdicts out.
+//! that digests name files and each other, and what of them is signed. Pure: digests, hashes and keys
+//! in, verdicts out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,6 +11,8 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use vigie_model::{Millis, parse_rfc3339};
 use vigie_record::{PathSet, Row, SlotId, Value, Walk};
+
+use crate::signature::{Check, KeyFormat, Keys, SignatureFormat, SignatureReader};
 
 /// How the digests of one log are written.
 #[derive(Debug, Clone, Deserialize)]
@@ -18,8 +22,10 @@ pub struct DigestFormat {
     pub format: u32,
     /// The log that they prove.
     pub log: String,
-    /// Part of the name of every digest.
+    /// Part of the file name of every digest.
     pub name_holds: String,
+    /// What begins the end of the file name of a digest that was made later, in a chain of its own.
+    pub backfill_holds: String,
     /// What the parts of a digest's file name are.
     pub name_parts: Vec<String>,
     /// A chain has one digest in this time.
@@ -28,6 +34,10 @@ pub struct DigestFormat {
     pub late_minutes: i64,
     /// Where a digest says what.
     pub paths: DigestPaths,
+    /// Where its signature is.
+    pub signatures: SignatureFormat,
+    /// Where public keys are.
+    pub keys: KeyFormat,
 }
 
 /// Paths inside a digest.
@@ -51,15 +61,41 @@ pub struct DigestPaths {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Digest {
     /// Its name in the tree.
-    name: String,
+    pub(crate) name: String,
     /// SHA-256 of its plain bytes, in hex.
     hash: String,
     start: Millis,
     end: Millis,
     object: String,
     previous: Option<(String, String)>,
+    previous_signature: Option<String>,
+    fingerprint: String,
+    /// What its signature is of.
+    signed_text: String,
+    /// Its signature in hex, where it was found.
+    pub(crate) signature: Option<String>,
     /// Object and hash of each log file.
     files: Vec<(String, String)>,
+}
+
+/// What a file is to the proof of collection, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part<'n> {
+    /// A digest.
+    Digest,
+    /// The signature of the digest of this name.
+    Signature(&'n str),
+    /// A list of public keys.
+    Keys,
+    /// Nothing.
+    Other,
+}
+
+impl Digest {
+    /// Whether it names another as the digest before it.
+    fn follows(&self, before: &Digest) -> bool {
+        self.previous.as_ref().is_some_and(|(object, _)| file_name(object) == file_name(&before.object))
+    }
 }
 
 /// Which trail a finding about collection concerns.
@@ -71,11 +107,15 @@ pub struct ChainName {
     pub region: String,
     /// The trail.
     pub trail: String,
+    /// Whether it is the chain of the digests that were made later.
+    pub is_backfill: bool,
 }
 
 /// Something about collection that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Flaw {
+    /// The signature of a digest is wrong.
+    SignatureWrong(ChainName, String),
     /// Digests are missing between two instants.
     DigestsMissing(ChainName, Millis, Millis, u64),
     /// A chain stops although log files go on: its newest digests are missing.
@@ -92,6 +132,8 @@ pub enum Flaw {
     LogMissing(ChainName, String, Millis, Millis),
     /// A log file has other content than its digest says.
     LogChanged(ChainName, String),
+    /// Digests are signed with a key, here its fingerprint, that was not given.
+    KeyMissing(ChainName, String),
 }
 
 /// What is proven about collection.
@@ -107,6 +149,12 @@ pub struct Proof {
     pub logs_unnamed: u64,
     /// Digests that say that nothing was delivered.
     pub empty_digests: u64,
+    /// Digests with a signature, right or not.
+    pub signed: u64,
+    /// Digests with a right signature.
+    pub signatures_verified: u64,
+    /// Files that the public keys came from.
+    pub key_lists: Vec<String>,
     /// What is wrong, in order.
     pub flaws: Vec<Flaw>,
 }
@@ -122,7 +170,9 @@ impl Proof {
 pub(crate) struct DigestReader<'f> {
     format: &'f DigestFormat,
     walk: Walk,
-    slots: [SlotId; 7],
+    slots: [SlotId; 10],
+    /// Reads what stands beside digests.
+    pub(crate) side: SignatureReader,
 }
 
 impl<'f> DigestReader<'f> {
@@ -137,21 +187,32 @@ impl<'f> DigestReader<'f> {
             &names.previous_hash,
             &names.file_object,
             &names.file_hash,
+            &names.bucket,
+            &names.previous_signature,
+            &names.fingerprint,
         ]
         .map(|path| paths.intern(path));
-        DigestReader { format, walk: Walk::compile(&[&paths]), slots }
+        let side = SignatureReader::new(&format.signatures, &format.keys);
+        DigestReader { format, walk: Walk::compile(&[&paths]), slots, side }
     }
 
-    /// Whether an object is a digest by its name.
-    pub(crate) fn is_digest(&self, name: &str) -> bool {
-        name.contains(&self.format.name_holds)
+    /// What a file is by its name.
+    pub(crate) fn part<'n>(&self, name: &'n str) -> Part<'n> {
+        let file = file_name(name);
+        match (file.contains(&self.format.name_holds), name.strip_suffix(self.format.signatures.ends.as_str())) {
+            (true, Some(digest)) => Part::Signature(digest),
+            (true, None) => Part::Digest,
+            (false, _) if file.contains(&self.format.keys.name_holds) => Part::Keys,
+            (false, _) => Part::Other,
+        }
     }
 
     /// Reads a digest from its plain bytes.
     pub(crate) fn read(&self, name: &str, bytes: &[u8]) -> Result<Digest, String> {
         let mut row = Row::new();
-        self.walk.read(bytes.trim_ascii(), &mut row).map_err(|reject| reject.to_string())?;
-        let [start, end, object, previous_object, previous_hash, file_object, file_hash] = self.slots;
+        self.walk.read(bytes.trim_ascii(), &mut row).map_err(|reject| format!("{} at byte {}", reject.reason, reject.at))?;
+        let [start, end, object, previous_object, previous_hash, file_object, file_hash, bucket, previous_signature, fingerprint] =
+            self.slots;
         let text = |slot: SlotId| match row.get(slot) {
             Value::Text(text) => Some(text.into_owned()),
             _ => None,
@@ -164,22 +225,33 @@ impl<'f> DigestReader<'f> {
         };
         let (objects, hashes) = (all(file_object), all(file_hash));
         if objects.len() != hashes.len() {
-            return Err("a log file has no hash".to_owned());
+            return Err("names a log file without a hash".to_owned());
         }
+        let hash = hex(&Sha256::digest(bytes));
+        let object = text(object).ok_or("does not say where it stands")?;
+        let previous_signature = text(previous_signature);
+        let before = previous_signature.as_deref().unwrap_or("null");
+        let (end_text, bucket) = (text(end).unwrap_or_default(), text(bucket).unwrap_or_default());
         Ok(Digest {
             name: name.to_owned(),
-            hash: hex(&Sha256::digest(bytes)),
+            signed_text: format!("{end_text}\n{bucket}/{object}\n{hash}\n{before}"),
+            hash,
             start: time(start).ok_or("has no start time")?,
             end: time(end).ok_or("has no end time")?,
-            object: text(object).ok_or("does not say where it stands")?,
+            object,
             previous: text(previous_object).zip(text(previous_hash)),
+            previous_signature,
+            fingerprint: text(fingerprint).unwrap_or_default(),
+            signature: None,
             files: objects.into_iter().zip(hashes).collect(),
         })
     }
 
     /// Which chain a digest belongs to, by its file name.
     fn chain(&self, object: &str) -> ChainName {
-        let parts: Vec<&str> = file_name(object).split('_').collect();
+        let file = file_name(object);
+        let plain = file.split_once(self.format.backfill_holds.as_str()).map(|(plain, _)| plain);
+        let parts: Vec<&str> = plain.unwrap_or(file).split('_').collect();
         let wanted = &self.format.name_parts;
         // One part may hold underscores: it takes what the others leave.
         let extra = parts.len().saturating_sub(wanted.len());
@@ -194,6 +266,7 @@ impl<'f> DigestReader<'f> {
             account: part("account").unwrap_or_default(),
             region: part("region").unwrap_or_default(),
             trail: part("trail").unwrap_or_default(),
+            is_backfill: plain.is_some(),
         }
     }
 }
@@ -234,11 +307,20 @@ pub(crate) struct SeenFile {
     pub(crate) hash: Option<String>,
 }
 
-/// Judges digests against the log files that were read.
-pub(crate) fn judge(reader: &DigestReader<'_>, digests: &[Digest], seen: &BTreeMap<String, SeenFile>) -> Proof {
-    let mut proof = Proof { digests: digests.len() as u64, ..Proof::default() };
+/// Judges digests against keys and the log files that were read.
+pub(crate) fn judge(
+    reader: &DigestReader<'_>,
+    mut digests: Vec<Digest>,
+    keys: &Keys,
+    seen: &BTreeMap<String, SeenFile>,
+) -> Proof {
+    // The same digest twice, in a folder and in an archive of it, is one: the copy with its signature.
+    digests.sort_by(|a, b| copies_together(a).cmp(&copies_together(b)));
+    digests.dedup_by(|a, b| a.object == b.object && a.hash == b.hash);
+    let key_lists = keys.lists.iter().cloned().collect();
+    let mut proof = Proof { digests: digests.len() as u64, key_lists, ..Proof::default() };
     let mut chains: BTreeMap<ChainName, Vec<&Digest>> = BTreeMap::new();
-    for digest in digests {
+    for digest in &digests {
         chains.entry(reader.chain(&digest.object)).or_default().push(digest);
     }
     let mut flaws = BTreeSet::new();
@@ -246,6 +328,7 @@ pub(crate) fn judge(reader: &DigestReader<'_>, digests: &[Digest], seen: &BTreeM
     for (name, members) in &mut chains {
         members.sort_by_key(|digest| (digest.end, digest.start));
         walk_chain(reader.format, name, members, &mut flaws);
+        check_signatures(keys, name, members, &mut proof, &mut flaws);
         for digest in members.iter() {
             proof.empty_digests += u64::from(digest.files.is_empty());
             if !is_same_place(&digest.name, &digest.object) {
@@ -266,7 +349,7 @@ pub(crate) fn judge(reader: &DigestReader<'_>, digests: &[Digest], seen: &BTreeM
     }
     // A log file whose time lies behind the end of every chain shows that digests were cut off.
     let newest = seen.values().filter_map(|file| file.newest).max();
-    for (name, (_, end)) in &proof.chains {
+    for (name, (_, end)) in proof.chains.iter().filter(|(name, _)| !name.is_backfill) {
         let late_ms = reader.format.late_minutes * 60_000;
         if let Some(newest) = newest.filter(|newest| *newest > end + late_ms) {
             flaws.insert(Flaw::ChainEnds(name.clone(), *end, newest));
@@ -277,19 +360,50 @@ pub(crate) fn judge(reader: &DigestReader<'_>, digests: &[Digest], seen: &BTreeM
     proof
 }
 
+/// Brings copies of a digest together, the best first.
+fn copies_together(digest: &Digest) -> (&str, &str, bool, &str) {
+    (&digest.object, &digest.hash, digest.signature.is_none(), &digest.name)
+}
+
+/// Verifies the signature of each digest, and that the next digest names the same signature.
+fn check_signatures(keys: &Keys, name: &ChainName, members: &[&Digest], proof: &mut Proof, flaws: &mut BTreeSet<Flaw>) {
+    let mut last: Option<(&Digest, bool)> = None;
+    for &digest in members {
+        let check = digest.signature.as_ref().map(|signature| keys.check(&digest.fingerprint, &digest.signed_text, signature));
+        proof.signed += u64::from(check.is_some());
+        proof.signatures_verified += u64::from(check == Some(Check::Verified));
+        match check {
+            Some(Check::Wrong) => _ = flaws.insert(Flaw::SignatureWrong(name.clone(), digest.name.clone())),
+            Some(Check::KeyMissing) => _ = flaws.insert(Flaw::KeyMissing(name.clone(), digest.fingerprint.clone())),
+            Some(Check::Verified) | None => {}
+        }
+        if let Some((before, is_before_right)) = last
+            && digest.follows(before)
+            && let (Some(named), Some(found)) = (&digest.previous_signature, &before.signature)
+            && !named.eq_ignore_ascii_case(found)
+        {
+            // One of the two is wrong: not the one that a key proves.
+            let wrong = if is_before_right { digest } else { before };
+            flaws.insert(Flaw::SignatureWrong(name.clone(), wrong.name.clone()));
+        }
+        last = Some((digest, check == Some(Check::Verified)));
+    }
+}
+
 fn walk_chain(format: &DigestFormat, name: &ChainName, members: &[&Digest], flaws: &mut BTreeSet<Flaw>) {
     let step_ms = format.step_minutes * 60_000;
     for pair in members.windows(2) {
         let [before, digest] = pair else {
             continue;
         };
-        if digest.start > before.end {
+        if digest.start > before.end && !name.is_backfill {
             let missing = ((digest.start - before.end) / step_ms).max(1);
             flaws.insert(Flaw::DigestsMissing(name.clone(), before.end, digest.start, u64::try_from(missing).unwrap_or(0)));
         }
         match &digest.previous {
+            None if name.is_backfill => {}
             None => _ = flaws.insert(Flaw::ChainBreak(name.clone(), digest.start)),
-            Some((object, hash)) if file_name(object) == file_name(&before.object) && *hash != before.hash => {
+            Some((_, hash)) if digest.follows(before) && *hash != before.hash => {
                 flaws.insert(Flaw::DigestChanged(name.clone(), before.name.clone()));
             }
             Some(_) => {}

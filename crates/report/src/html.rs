@@ -143,8 +143,8 @@ fn masthead(page: &mut Html, view: &View<'_>, headline: &str) {
             ),
         );
     }
-    if !facts.proof.is_empty() {
-        page.element("p", &[("class", "lede")], &facts.proof);
+    for line in &facts.proof {
+        page.element("p", &[("class", "lede")], line);
     }
     totals(page, view);
     page.raw("</header>\n");

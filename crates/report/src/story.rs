@@ -123,8 +123,8 @@ pub struct Facts {
     pub gaps: Vec<String>,
     /// Accounts that the logs are of: what is shared among them stays inside.
     pub accounts: BTreeSet<String>,
-    /// One sentence about what is proven; empty where there are no digests.
-    pub proof: String,
+    /// Lines about what is proven, the verdict first; empty where there are no digests.
+    pub proof: Vec<String>,
 }
 
 /// Everything a report shows.

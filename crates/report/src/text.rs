@@ -321,8 +321,8 @@ fn unseen(page: &mut Page, story: &Story, words: &dyn Words, zone: &Zone) {
     } else if !facts.proof.is_empty() {
         page.blank();
     }
-    if !facts.proof.is_empty() {
-        page.line(&facts.proof);
+    for line in &facts.proof {
+        page.wrap(line, 2);
     }
     for gap in facts.gaps.iter().take(4) {
         page.wrap(&format!("  - {gap}"), 4);

@@ -56,9 +56,9 @@ pub(crate) fn run(options: &HuntOptions) -> Result<ExitCode, Error> {
     if matches!(options.format, Format::Text | Format::Html) {
         let zone = zone(&options.tz, outcome.span)?;
         let mut about = run_facts(options, &setup, &folder, &outcome);
-        if let Some(proof) = &outcome.proof {
+        if let (Some(proof), Some(format)) = (&outcome.proof, &setup.digests) {
             about.gaps = crate::proof::sentences(proof, &words, &zone);
-            about.proof = crate::proof::verdict(proof, &words);
+            about.proof = crate::proof::verdict(proof, format, &words);
         }
         let story = story.finish(facts.clone(), about);
         let activity = |name: &str| outcome.activity(name).map(|seen| (seen.events, seen.refused, seen.first, seen.last));
@@ -272,7 +272,7 @@ fn run_facts(options: &HuntOptions, setup: &Setup, folder: &Folder, outcome: &Ou
         silenced: outcome.silenced.iter().map(|(filter, count)| (title(*filter), *count)).collect(),
         paths: options.paths.join(" "),
         gaps: Vec::new(),
-        proof: String::new(),
+        proof: Vec::new(),
         accounts: outcome.accounts.clone(),
     }
 }

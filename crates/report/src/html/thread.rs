@@ -168,8 +168,8 @@ fn doubts(page: &mut Html, view: &View<'_>, thread: &Thread) {
     page.raw("<div class=\"doubt\"><h3><svg class=\"glyph\" aria-hidden=\"true\"><use href=\"#g-unknown\"/></svg>");
     page.text(&view.word("blind.title"));
     page.raw("</h3>");
-    if !facts.proof.is_empty() {
-        page.element("p", &[], &facts.proof);
+    if let Some(verdict) = facts.proof.first() {
+        page.element("p", &[], verdict);
     }
     if lines.is_empty() && facts.blind_rules.is_empty() {
         page.element("p", &[], &view.word("html.doubt.none"));
