@@ -203,7 +203,12 @@ fn hunt(source: &MemorySource, lanes: &Lanes, rules: &RuleSet, threads: usize) -
 /// The whole hunt, duplicates, chains and promoted columns included, against building a `Value`.
 fn end_to_end(corpus: &Corpus, rules: &[(String, String)]) -> (f64, f64) {
     let set = parse(rules);
-    let lanes = Lanes { lanes: vec![Lane::mapped(&cloudtrail(), &set)], forced: None, envelope_keys: vec!["Records".into()] };
+    let lanes = Lanes {
+        lanes: vec![Lane::mapped(&cloudtrail(), &set)],
+        forced: None,
+        envelope_keys: vec!["Records".into()],
+        exports: Vec::new(),
+    };
     let source = memory(corpus);
     let peer = || {
         for line in &corpus.lines {
@@ -231,7 +236,12 @@ fn process() -> Duration {
 
 fn cores(corpus: &Corpus, rules: &[(String, String)]) -> (f64, f64) {
     let set = parse(rules);
-    let lanes = Lanes { lanes: vec![Lane::mapped(&cloudtrail(), &set)], forced: None, envelope_keys: vec!["Records".into()] };
+    let lanes = Lanes {
+        lanes: vec![Lane::mapped(&cloudtrail(), &set)],
+        forced: None,
+        envelope_keys: vec!["Records".into()],
+        exports: Vec::new(),
+    };
     let source = memory(corpus);
     let (mut one, mut two) = (Vec::new(), Vec::new());
     for _ in 0..PASSES {

@@ -32,6 +32,54 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+/// A table with every cell in quotes.
+fn csv(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Vec<u8> {
+    let line = |cells: Vec<String>| {
+        let quoted: Vec<String> = cells.iter().map(|cell| format!("\"{}\"", cell.replace('"', "\"\""))).collect();
+        format!("{}\r\n", quoted.join(","))
+    };
+    let header = line(header.iter().map(|&name| name.to_owned()).collect());
+    rows.map(line).fold(header, |text, line| text + &line).into_bytes()
+}
+
+/// The records as the console, Athena and CloudTrail Lake export them.
+fn exports(records: &[Value]) -> Vec<(&'static str, Vec<u8>)> {
+    let text = |record: &Value, name: &str| record[name].as_str().unwrap().to_owned();
+    let identity = |record: &Value| {
+        let user = &record["userIdentity"];
+        let [key, arn, name] = ["accessKeyId", "arn", "userName"].map(|member| text(user, member));
+        format!("{{type=IAMUser, principalid=null, arn={arn}, accesskeyid={key}, username={name}, sessioncontext=null}}")
+    };
+    let names = ["eventName", "eventSource", "eventTime", "awsRegion", "eventID", "recipientAccountId"];
+    let console = ["Event name", "Event source", "Event time", "AWS region", "Event ID", "Recipient Account Id", "Read-only"];
+    let row = |record: &Value| names.map(|name| text(record, name)).to_vec();
+    let history = |record: &Value| [row(record), vec!["false".to_owned()]].concat();
+    let athena = |record: &Value| [row(record), vec![identity(record), record["requestParameters"].to_string()]].concat();
+    let lower: Vec<String> = names.iter().map(|name| name.to_lowercase()).collect();
+    let header: Vec<&str> = lower.iter().map(String::as_str).chain(["useridentity", "requestparameters"]).collect();
+    let cells = |record: &Value| -> Vec<Value> {
+        let mut cells: Vec<Value> = names.iter().map(|name| json!({ *name: record[*name] })).collect();
+        cells.push(json!({ "userIdentity": identity(record) }));
+        cells
+    };
+    let lake = json!({ "QueryStatus": "FINISHED", "QueryStatistics": { "ResultsCount": records.len() },
+        "QueryResultRows": records.iter().map(cells).collect::<Vec<_>>() });
+    let unloaded = |record: &Value| {
+        let members = header.iter().zip(athena(record)).map(|(name, cell)| ((*name).to_owned(), Value::String(cell)));
+        format!("{}\n", Value::Object(members.collect()))
+    };
+    let semicolons = String::from_utf8(csv(&console, records.iter().map(history))).unwrap().replace("\",\"", "\";\"");
+    vec![
+        ("history.csv", csv(&console, records.iter().map(history))),
+        ("semicolons.csv", format!("\u{feff}{semicolons}").into_bytes()),
+        ("athena.csv", csv(&header, records.iter().map(athena))),
+        ("athena.csv.gz", gzip(&csv(&header, records.iter().map(athena)))),
+        ("lake.csv", csv(&["eventJson"], records.iter().map(|record| vec![record.to_string()]))),
+        ("lake.json", serde_json::to_vec_pretty(&lake).unwrap()),
+        ("unloaded.json", records.iter().map(unloaded).collect::<String>().into_bytes()),
+    ]
+}
+
 /// Hunts one file and gives the ids of the events found.
 fn found(folder: &Path, name: &str, bytes: &[u8]) -> Vec<String> {
     let path = folder.join(name);
@@ -93,7 +141,7 @@ fn every_shape_gives_the_same_events() {
         ("lookup.json", serde_json::to_vec_pretty(&lookup).unwrap()),
         ("tree.tar.gz", gzip(&tar)),
     ];
-    for (name, bytes) in shapes {
+    for (name, bytes) in shapes.into_iter().chain(exports(&records)) {
         assert_eq!(found(folder.path(), name, &bytes), ids, "{name}");
     }
 }
@@ -125,6 +173,23 @@ fn one_bad_record_costs_itself() {
     assert_eq!(ran.code, 4);
     assert!(ran.out.contains("in 99 events"), "{}", ran.out);
     assert!(ran.out.contains("1 records are malformed"), "{}", ran.out);
+}
+
+/// A row of a table that cannot be read costs exactly that row, and is named with its place.
+#[test]
+fn one_bad_row_costs_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let records: Vec<Value> = (0..100).map(record).collect();
+    let (_, bytes) = exports(&records).swap_remove(0);
+    let mut lines: Vec<String> = String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect();
+    let place: usize = lines[..100].iter().map(|line| line.len() + 1).sum();
+    lines[100] = "\"never closed".to_owned();
+    let path = folder.path().join("bad.csv");
+    fs::write(&path, lines.join("\n")).unwrap();
+    let ran = vigie(&["hunt", path.to_str().unwrap()]).unwrap();
+    assert_eq!(ran.code, 4);
+    assert!(ran.out.contains("in 99 events"), "{}", ran.out);
+    assert!(ran.out.contains(&format!("at byte {place}: the record has a quote that is never closed")), "{}", ran.out);
 }
 
 /// A folder of something else says what it saw and how to get logs.

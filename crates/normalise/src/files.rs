@@ -1,17 +1,17 @@
-//! The files of one log type, read and checked: `log.toml`, `mapping.toml`, `operations.tsv`.
+//! The files of one log type, read and checked: `log.toml`, `mapping.toml`, `operations.tsv`, `exports.toml`.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use vigie_model::{LinkKind, LogType};
-use vigie_record::PathSet;
+use vigie_record::{Export, PathSet};
 
 use crate::ContentError;
 use crate::expression::{Expression, parse};
 use crate::operations::Operations;
 
 /// The format of content files that this version reads.
-const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 
 /// Sigma's name for a log type.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -172,6 +172,8 @@ pub struct Mapping {
     pub recognise: Vec<Vec<String>>,
     /// Field names that Sigma rules use for this log, and where they stand in the record.
     pub taxonomy: BTreeMap<String, String>,
+    /// Tables whose rows are records of this log.
+    pub exports: Vec<Export>,
     pub(crate) ocsf: String,
     pub(crate) profiles: Vec<String>,
     pub(crate) paths: PathSet,
@@ -218,6 +220,7 @@ impl Mapping {
             wrappers: log.wrapper,
             recognise: log.recognise.any_of,
             taxonomy: log.taxonomy,
+            exports: file("exports.toml").map_or(Ok(Vec::new()), |text| crate::exports::parse(&text))?,
             ocsf: mapping.ocsf,
             profiles: mapping.profiles,
             paths,

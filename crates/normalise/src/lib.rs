@@ -9,6 +9,7 @@
 
 mod document;
 mod error;
+mod exports;
 mod expression;
 mod files;
 mod function;

@@ -5,8 +5,9 @@ use std::ops::Range;
 
 use sha2::{Digest as _, Sha256};
 use vigie_model::limits::{READ_BYTES, RECORD_BYTES_MAX};
-use vigie_record::{Cut, Cutter, Shape};
+use vigie_record::{Cut, Cutter, Made, Shape, TableCutter};
 
+use crate::lane::Lanes;
 use crate::proof::hex;
 
 /// A buffer and the pieces it was cut into.
@@ -20,11 +21,19 @@ pub(crate) struct Batch {
     /// How many of the bytes were read from the file for this batch.
     pub(crate) read: usize,
     pub(crate) cuts: Vec<Cut>,
+    /// Where each cut stands in the file, when the buffer holds records made of rows and not the
+    /// file's own bytes.
+    pub(crate) places: Vec<u64>,
 }
 
 impl Batch {
     pub(crate) fn slice(&self, range: &Range<usize>) -> &[u8] {
         self.bytes.get(range.clone()).unwrap_or_default()
+    }
+
+    /// Where a cut stands in the file.
+    pub(crate) fn place(&self, number: usize, range: &Range<usize>) -> u64 {
+        self.places.get(number).copied().unwrap_or(self.offset + range.start as u64)
     }
 }
 
@@ -47,11 +56,12 @@ const HEAD_BYTES: usize = 4096;
 pub(crate) fn read_file(
     file: usize,
     reader: &mut dyn Read,
-    envelope_keys: &[String],
+    lanes: &Lanes,
     is_hashed: bool,
     emit: &mut dyn FnMut(Batch) -> Batch,
 ) -> Admitted {
-    let mut cutter = Cutter::new(envelope_keys.to_vec(), RECORD_BYTES_MAX);
+    let mut cutter = Cutter::new(lanes.envelope_keys.clone(), RECORD_BYTES_MAX);
+    let mut table: Option<TableCutter<'_>> = None;
     let mut batch = Batch { file, ..Batch::default() };
     let mut admitted = Admitted { shape: Shape::Unknown, bytes: 0, head: Vec::new(), hash: None, error: None };
     let mut hasher = is_hashed.then(Sha256::new);
@@ -68,8 +78,20 @@ pub(crate) fn read_file(
         if admitted.head.is_empty() {
             admitted.head = plain.get(..HEAD_BYTES.min(filled)).unwrap_or_default().to_vec();
         }
-        let used = cutter.cut(plain, end, &mut batch.cuts);
+        let mut used = cutter.cut(plain, end, &mut batch.cuts);
         admitted.shape = cutter.shape();
+        if admitted.shape == Shape::Foreign {
+            table = table.or_else(|| TableCutter::begin(plain, &lanes.exports, RECORD_BYTES_MAX));
+        }
+        if let Some(table) = &mut table {
+            admitted.shape = Shape::Table;
+            let mut made = Made::default();
+            used = table.cut(plain, end, &mut made);
+            if !made.cuts.is_empty() {
+                let places = made.places.iter().map(|&place| batch.offset + place as u64).collect();
+                emit(Batch { file, offset: batch.offset, bytes: made.bytes, read, cuts: made.cuts, places });
+            }
+        }
         let next_offset = batch.offset + used as u64;
         let rest = plain.get(used..).unwrap_or_default().to_vec();
         let is_foreign = admitted.shape == Shape::Foreign;
@@ -77,6 +99,7 @@ pub(crate) fn read_file(
             batch = emit(batch);
         }
         batch.cuts.clear();
+        batch.places.clear();
         if end || is_foreign {
             admitted.hash = hasher.filter(|_| admitted.error.is_none()).map(|hasher| hex(&hasher.finalize()));
             return admitted;

@@ -210,7 +210,7 @@ impl Hunt<'_> {
             worker.outcome.files += 1;
             let shared_name: Arc<str> = name.into();
             let is_hashed = watch.expected.contains_key(file_name(name));
-            let admitted = read_file(object, reader, &self.lanes.envelope_keys, is_hashed, &mut |batch| {
+            let admitted = read_file(object, reader, self.lanes, is_hashed, &mut |batch| {
                 self.progress.bytes.fetch_add(batch.read as u64, Ordering::Relaxed);
                 match offer(queue, batch, &shared_name, threads) {
                     Ok(free) => free,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use vigie_detect::{LogQuery, Partition, RuleSet};
 use vigie_model::LogType;
 use vigie_normalise::{Mapping, Programme};
-use vigie_record::{PathSet, Row, SlotId, Value, Walk};
+use vigie_record::{Export, PathSet, Row, SlotId, Value, Walk};
 
 /// Where a record of a log without a mapping may name its time and its id, most telling first.
 #[derive(Debug, Clone, Default)]
@@ -155,4 +155,6 @@ pub struct Lanes {
     pub forced: Option<usize>,
     /// Keys of envelopes of all logs.
     pub envelope_keys: Vec<String>,
+    /// Tables that are exports of all logs.
+    pub exports: Vec<Export>,
 }

@@ -92,7 +92,7 @@ impl<'a> Worker<'a> {
         let mut rows: Vec<Row<'_>> = self.shared.lanes.lanes.iter().map(|_| Row::new()).collect();
         let mut event = Event::default();
         let delivered = instant_in(file);
-        for cut in &batch.cuts {
+        for (number, cut) in batch.cuts.iter().enumerate() {
             let (range, fate) = match cut {
                 Cut::Record(range) => {
                     self.outcome.records += 1;
@@ -100,7 +100,7 @@ impl<'a> Worker<'a> {
                         range,
                         self.record(
                             batch.slice(range),
-                            Place { file, offset: batch.offset + range.start as u64, delivered },
+                            Place { file, offset: batch.place(number, range), delivered },
                             &mut hint,
                             &mut rows,
                             &mut event,
@@ -121,13 +121,14 @@ impl<'a> Worker<'a> {
                 Fate::Rejected(reason, detail) => (reason, detail),
                 Fate::Foreign => (RejectReason::Unrecognised, "is of no known log type".to_owned()),
             };
-            let offset = batch.offset + range.start as u64;
+            let offset = batch.place(number, range);
             self.outcome.reject(Reject { file: file.to_owned(), offset, reason: reject.0, detail: reject.1 });
         }
         Ok(())
     }
 
-    /// Tries the lane that the last record was of, then the others, then records inside this one.
+    /// Tries the lane that the last record was of, then the others, then records inside this one, then
+    /// rows of exports. A list is never a record: it can only be a row.
     fn record<'r>(
         &mut self,
         record: &'r [u8],
@@ -140,6 +141,11 @@ impl<'a> Worker<'a> {
         'a: 'r,
     {
         let lanes = &self.shared.lanes.lanes;
+        if record.first() == Some(&b'[')
+            && let Some(made) = self.exported(record)
+        {
+            return self.inner_record(&made, place);
+        }
         let order = [*hint].into_iter().chain((0..lanes.len()).filter(|number| number != hint));
         for number in order {
             let (Some(lane), Some(row)) = (lanes.get(number), rows.get_mut(number)) else {
@@ -159,10 +165,18 @@ impl<'a> Worker<'a> {
                 return self.inner_record(&inner, place);
             }
         }
-        Ok(Fate::Foreign)
+        match self.exported(record) {
+            Some(made) => self.inner_record(&made, place),
+            None => Ok(Fate::Foreign),
+        }
     }
 
-    /// A record that stood inside another one.
+    /// The record that a row of an export in JSON stands for.
+    fn exported(&self, row: &[u8]) -> Option<Vec<u8>> {
+        self.shared.lanes.exports.iter().find_map(|export| export.record_of(row))
+    }
+
+    /// A record that stood inside another one, or was made of a row.
     fn inner_record(&mut self, inner: &[u8], place: Place<'_>) -> io::Result<Fate> {
         for (number, lane) in self.shared.lanes.lanes.iter().enumerate() {
             let (mut row, mut event) = (Row::new(), Event::default());

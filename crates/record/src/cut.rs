@@ -20,6 +20,8 @@ pub enum Shape {
     Values,
     /// The members of an array, in an envelope or alone.
     Array,
+    /// Rows under a header, which an export recognises.
+    Table,
     /// Text that is not JSON.
     Foreign,
 }
@@ -119,7 +121,7 @@ pub struct Cutter {
 
 impl Cutter {
     /// A cutter for one file. An object whose key is one of `envelope_keys` and holds an array of
-    /// objects is an envelope; a record longer than `record_bytes_max` is cut to its head.
+    /// objects, or of lists, is an envelope; a record longer than `record_bytes_max` is cut to its head.
     pub fn new(envelope_keys: Vec<String>, record_bytes_max: usize) -> Cutter {
         Cutter { envelope_keys, record_bytes_max, state: State::Start, shape: Shape::Unknown, next_member: Vec::new() }
     }
@@ -258,7 +260,7 @@ impl Cutter {
             at = skip_space(buffer, at + 1);
             if buffer.get(at) == Some(&b'[') && self.envelope_keys.iter().any(|known| known.as_bytes() == key) {
                 let first = buffer.get(skip_space(buffer, at + 1)).copied();
-                return matches!(first, Some(b'{' | b']') | None).then_some(at);
+                return matches!(first, Some(b'{' | b'[' | b']') | None).then_some(at);
             }
             at = skip_space(buffer, value_end(buffer, at));
             if buffer.get(at) != Some(&b',') {

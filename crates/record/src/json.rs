@@ -64,7 +64,7 @@ fn four_hex(chars: &mut std::str::Chars<'_>) -> Option<u32> {
 }
 
 /// The value that raw JSON text is.
-fn cell(raw: &[u8]) -> Cell<'_> {
+pub(crate) fn cell(raw: &[u8]) -> Cell<'_> {
     Cell::of(std::str::from_utf8(raw).unwrap_or("\u{fffd}"))
 }
 
@@ -108,15 +108,19 @@ pub(crate) fn value_end(bytes: &[u8], start: usize) -> usize {
 }
 
 fn string_end(bytes: &[u8], start: usize) -> usize {
+    closing_quote(bytes, start).map_or(bytes.len(), |at| at + 1)
+}
+
+/// The index of the quote that closes the string opened at `start`.
+fn closing_quote(bytes: &[u8], start: usize) -> Option<usize> {
     let mut at = start + 1;
-    while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
-        at += found;
+    loop {
+        at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
         if bytes.get(at) == Some(&b'"') {
-            return at + 1;
+            return Some(at);
         }
         at += 2;
     }
-    bytes.len()
 }
 
 fn container_end(bytes: &[u8], start: usize) -> usize {
@@ -140,6 +144,65 @@ fn container_end(bytes: &[u8], start: usize) -> usize {
         at += 1;
     }
     bytes.len()
+}
+
+/// The end of the JSON value (RFC 8259) that starts at `start`, if it is well formed and opens no
+/// more than `depth` levels: what may stand inside a record that we write ourselves.
+pub(crate) fn checked_end(bytes: &[u8], start: usize, depth: usize) -> Option<usize> {
+    match bytes.get(start)? {
+        b'"' => closing_quote(bytes, start).map(|at| at + 1),
+        b'{' => checked_container(bytes, start, b'}', depth),
+        b'[' => checked_container(bytes, start, b']', depth),
+        _ => {
+            let end = value_end(bytes, start);
+            let scalar = bytes.get(start..end)?;
+            let is_number = scalar.iter().any(u8::is_ascii_digit)
+                && scalar.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E'));
+            (is_number || matches!(scalar, b"true" | b"false" | b"null")).then_some(end)
+        }
+    }
+}
+
+fn checked_container(bytes: &[u8], start: usize, close: u8, depth: usize) -> Option<usize> {
+    let depth = depth.checked_sub(1)?;
+    let mut at = skip_space(bytes, start + 1);
+    if *bytes.get(at)? == close {
+        return Some(at + 1);
+    }
+    loop {
+        if close == b'}' {
+            if *bytes.get(at)? != b'"' {
+                return None;
+            }
+            at = skip_space(bytes, closing_quote(bytes, at)? + 1);
+            if *bytes.get(at)? != b':' {
+                return None;
+            }
+            at = skip_space(bytes, at + 1);
+        }
+        at = skip_space(bytes, checked_end(bytes, at, depth)?);
+        match *bytes.get(at)? {
+            b',' => at = skip_space(bytes, at + 1),
+            found if found == close => return Some(at + 1),
+            _ => return None,
+        }
+    }
+}
+
+/// Writes a text as a JSON string; what is no UTF-8 becomes U+FFFD.
+pub(crate) fn write_text(text: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    for &byte in String::from_utf8_lossy(text).as_bytes() {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            0..0x20 => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            _ => out.push(byte),
+        }
+    }
+    out.push(b'"');
 }
 
 pub(crate) fn skip_space(bytes: &[u8], mut at: usize) -> usize {

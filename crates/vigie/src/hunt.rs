@@ -132,7 +132,8 @@ fn set_up(content: &Content, options: &HuntOptions) -> Result<Setup, Error> {
     let mut envelope_keys: Vec<String> = mappings.iter().flat_map(|mapping| mapping.envelope_keys.clone()).collect();
     envelope_keys.sort();
     envelope_keys.dedup();
-    Ok(Setup { rules, lanes: Lanes { lanes, forced, envelope_keys }, digests: content.digests()? })
+    let exports = mappings.iter().flat_map(|mapping| mapping.exports.clone()).collect();
+    Ok(Setup { rules, lanes: Lanes { lanes, forced, envelope_keys, exports }, digests: content.digests()? })
 }
 
 fn hunt(

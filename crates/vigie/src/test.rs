@@ -6,8 +6,10 @@ use std::process::ExitCode;
 
 use vigie_detect::{RuleSet, RuleSource};
 use vigie_model::MemorySource;
+use vigie_model::limits::RECORD_BYTES_MAX;
 use vigie_normalise::Mapping;
 use vigie_pipeline::{Hunt, Lane, Lanes, Progress};
+use vigie_record::{Cut, Made, TableCutter};
 
 use crate::arguments::TestOptions;
 use crate::content::{Content, read_tree};
@@ -90,7 +92,7 @@ fn test_rules(content: &Content, mappings: &[Mapping], files: &BTreeMap<String, 
             format!("{place} reads fields that a mapping gives"),
             if blind.is_empty() { Ok(()) } else { Err(blind.join(", ")) },
         );
-        let lanes = Lanes { lanes, forced: None, envelope_keys: Vec::new() };
+        let lanes = Lanes { lanes, forced: None, envelope_keys: Vec::new(), exports: Vec::new() };
         let page = place.replace(".yaml", ".yml").replace(".yml", ".md");
         match files.get(&page).map(|page| samples(page)) {
             None => tally.check(format!("{place} has a page"), Err(format!("write {page} with samples"))),
@@ -157,9 +159,10 @@ fn test_mappings(content: &Content, mappings: &[Mapping], tally: &mut Tally) {
             if samples.is_empty() { Err("add samples/*.json and expected/*.json".to_owned()) } else { Ok(()) },
         );
         for (path, text) in samples {
-            let expected = content.files.get(&path.replace("/samples/", "/expected/"));
-            let mut row = vigie_record::Row::new();
-            let result = walk.read(text.trim().as_bytes(), &mut row).map_err(|reject| reject.to_string()).and_then(|()| {
+            let expected = content.files.get(&path.replace("/samples/", "/expected/").replace(".csv", ".json"));
+            let result = sample_record(mapping, path, text).and_then(|record| {
+                let mut row = vigie_record::Row::new();
+                walk.read(&record, &mut row).map_err(|reject| reject.to_string())?;
                 let document = programme.document(&walk.view(&row, 0));
                 let found: serde_json::Value = serde_json::from_str(&document).map_err(|error| error.to_string())?;
                 let wanted = expected.ok_or("has no file under expected/")?;
@@ -168,6 +171,21 @@ fn test_mappings(content: &Content, mappings: &[Mapping], tally: &mut Tally) {
             });
             tally.check(path.clone(), result);
         }
+    }
+}
+
+/// The record of a sample: the file itself, or the one row of an export under its header.
+fn sample_record(mapping: &Mapping, path: &str, text: &str) -> Result<Vec<u8>, String> {
+    if !path.ends_with(".csv") {
+        return Ok(text.trim().as_bytes().to_vec());
+    }
+    let mut made = Made::default();
+    let mut cutter = TableCutter::begin(text.as_bytes(), &mapping.exports, RECORD_BYTES_MAX)
+        .ok_or("begins with the header of no export in exports.toml")?;
+    cutter.cut(text.as_bytes(), true, &mut made);
+    match made.cuts.as_slice() {
+        [Cut::Record(_)] => Ok(made.bytes),
+        _ => Err("must hold a header and one whole row".to_owned()),
     }
 }
 

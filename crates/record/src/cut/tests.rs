@@ -45,6 +45,7 @@ fn every_layout_gives_its_records() {
     check("[{\"a\":1}, {\"b\":{\"c\":\"}\"}}]", Shape::Array, two);
     check("{\"NextToken\":\"x\",\"Records\":[{\"a\":1},{\"b\":{\"c\":\"}\"}}],\"more\":[1,{}]}", Shape::Array, two);
     check("{\"Records\":[{\"a\":1}]}\n{\"Records\":[{\"b\":{\"c\":\"}\"}}]}", Shape::Array, two);
+    check("{\"x\":{\"n\":1},\"Records\":[[{\"a\":1}], [2]]}", Shape::Array, &[r#"[{"a":1}]"#, "[2]"]);
     check("{\"a\":1}{\"b\":{\"c\":\"}\"}}", Shape::Values, two);
     check("{\n \"a\":1\n}\n{}", Shape::Values, &["{\n \"a\":1\n}", "{}"]);
     check("\u{feff}{\"a\":1}", Shape::Lines, &[r#"{"a":1}"#]);
