@@ -10,6 +10,10 @@
 
 mod collection;
 mod demo;
+mod french;
+mod markup;
 mod order;
+mod payloads;
+mod poison;
 mod shapes;
 mod signature;

@@ -404,7 +404,7 @@ fn attack(tags: &[String]) -> (Vec<String>, Vec<String>) {
     (techniques, tactics)
 }
 
-/// A text among a rule's own keys (`title_fr`, `response`).
+/// A text among a rule's own keys (`title_fr`, `response`, `response_fr`).
 macro_rules! own_text {
     ($rule:expr, $key:literal) => {
         $rule.custom_attributes.get($key).and_then(|value| value.as_str()).map(str::to_owned)
@@ -422,6 +422,7 @@ fn rule_facts(rule: &SigmaRule, place: &str) -> RuleFacts {
         tactics,
         author: rule.author.clone().unwrap_or_default(),
         response: own_text!(rule, "response").unwrap_or_default(),
+        response_fr: own_text!(rule, "response_fr").or_else(|| own_text!(rule, "response")).unwrap_or_default(),
         is_correlation: false,
         place: place.to_owned(),
     }
@@ -438,6 +439,7 @@ fn correlation_facts(rule: &CorrelationRule, place: &str) -> RuleFacts {
         tactics,
         author: rule.author.clone().unwrap_or_default(),
         response: own_text!(rule, "response").unwrap_or_default(),
+        response_fr: own_text!(rule, "response_fr").or_else(|| own_text!(rule, "response")).unwrap_or_default(),
         is_correlation: true,
         place: place.to_owned(),
     }
@@ -453,6 +455,7 @@ fn filter_facts(filter: &FilterRule, place: &str) -> RuleFacts {
         tactics: Vec::new(),
         author: filter.author.clone().unwrap_or_default(),
         response: String::new(),
+        response_fr: String::new(),
         is_correlation: false,
         place: place.to_owned(),
     }

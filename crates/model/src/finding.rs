@@ -87,8 +87,10 @@ pub struct RuleFacts {
     pub tactics: Vec<String>,
     /// Who wrote it.
     pub author: String,
-    /// What to do first, in one sentence.
+    /// What to do first, in one English sentence; may be empty.
     pub response: String,
+    /// The same in French, or the English one.
+    pub response_fr: String,
     /// Whether it correlates several events.
     pub is_correlation: bool,
     /// Where it stands: a path inside the content, or the user's file.

@@ -21,6 +21,9 @@ struct TextFile {
     /// Sentences of verbs whose other party is known.
     #[serde(default)]
     verb_peer: BTreeMap<String, String>,
+    /// Why something could not be read, by the English end of the sentence; one part may be `{value}`.
+    #[serde(default)]
+    reason: BTreeMap<String, String>,
 }
 
 /// The texts of one language.
@@ -66,6 +69,21 @@ impl Texts {
     /// A label of the report, its placeholders filled; an unknown key shows itself.
     pub fn label(&self, key: &str, values: &[(&str, &str)]) -> String {
         fill(self.0.label.get(key).map_or(key, String::as_str), values)
+    }
+
+    /// Why something could not be read, given the end of an English sentence; what has no text stays
+    /// English.
+    pub fn reason(&self, english: &str) -> String {
+        if let Some(text) = self.0.reason.get(english) {
+            return text.clone();
+        }
+        let fits = |(key, text): (&String, &String)| {
+            let (before, after) = key.split_once("{value}")?;
+            let value = english.strip_prefix(before)?.strip_suffix(after)?;
+            Some((key.len(), fill(text, &[("value", value)])))
+        };
+        // The longest text that fits says most.
+        self.0.reason.iter().filter_map(fits).max().map_or_else(|| english.to_owned(), |(_, text)| text)
     }
 
     /// The name of an ATT&CK tactic.

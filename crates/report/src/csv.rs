@@ -15,12 +15,11 @@ pub fn csv_header() -> &'static str {
 pub fn csv_line(finding: &Finding, rule: &RuleFacts, chain: &Chain, language: Language) -> String {
     let event = &finding.event;
     let origin = chain.origin().map(|origin| if origin.person.is_empty() { origin.name.clone() } else { origin.person.clone() });
-    let title = if language == Language::French { &rule.title_fr } else { &rule.title };
     let cells = [
         format_utc(finding.first),
         format_utc(finding.last),
         rule.severity.word().to_owned(),
-        title.clone(),
+        language.title(rule).to_owned(),
         event.actor.clone(),
         origin.unwrap_or_default(),
         event.credential.clone(),

@@ -19,7 +19,7 @@ use self::page::Html;
 use self::view::View;
 use crate::story::{Story, Thread};
 use crate::text::{ActivityOf, credential};
-use crate::words::{Words, Zone};
+use crate::words::{Language, Words, Zone};
 
 /// Threads told in full.
 const THREADS_FULL_MAX: usize = 20;
@@ -101,7 +101,7 @@ fn serious(story: &Story) -> u64 {
 }
 
 fn head(page: &mut Html, view: &View<'_>, headline: &str) {
-    let language = if view.is_english() { "en" } else { "fr" };
+    let language = if view.words.language() == Language::French { "fr" } else { "en" };
     let hash = digest::hash_source(STYLE.lines());
     let policy = format!("default-src 'none'; style-src {hash}; img-src data:; base-uri 'none'; form-action 'none'");
     page.raw("<!doctype html>\n");
@@ -127,7 +127,7 @@ fn masthead(page: &mut Html, view: &View<'_>, headline: &str) {
     page.raw("</span></p>\n");
     page.element("h1", &[], headline);
     if let Some((from, to)) = facts.span {
-        page.element(
+        page.prose(
             "p",
             &[("class", "lede")],
             &view.label(
@@ -177,8 +177,18 @@ fn totals(page: &mut Html, view: &View<'_>) {
     page.raw("</ul>\n");
 }
 
-/// Links to the parts of the page.
+/// Links to the parts of the page, where there are several.
 fn contents(page: &mut Html, view: &View<'_>, full: &[Thread], rest: &[Thread]) {
+    let has_rules = view.story.findings > 0 || !view.story.facts.silenced.is_empty();
+    let parts = [
+        (!rest.is_empty(), "#others", "html.others.title"),
+        (has_rules, "#rules", "html.rules.title"),
+        (ending::has_unread(view), "#unread", "unread.title"),
+        (ending::has_unseen(view), "#unseen", "blind.title"),
+    ];
+    if full.len() + parts.iter().filter(|(is_there, ..)| *is_there).count() < 2 {
+        return;
+    }
     let name = view.word("html.contents");
     page.open("nav", &[("class", "contents"), ("aria-label", &name)]);
     page.raw("<ul>\n");
@@ -190,13 +200,6 @@ fn contents(page: &mut Html, view: &View<'_>, full: &[Thread], rest: &[Thread]) 
         page.text(&credential(&thread.lead, view.words));
         page.raw("</a></li>\n");
     }
-    let has_rules = view.story.findings > 0 || !view.story.facts.silenced.is_empty();
-    let parts = [
-        (!rest.is_empty(), "#others", "html.others.title"),
-        (has_rules, "#rules", "html.rules.title"),
-        (ending::has_unread(view), "#unread", "unread.title"),
-        (ending::has_unseen(view), "#unseen", "blind.title"),
-    ];
     for (_, place, key) in parts.into_iter().filter(|(is_there, ..)| *is_there) {
         page.raw("<li>");
         page.element("a", &[("href", place)], &view.word(key));
@@ -214,7 +217,6 @@ mod tests {
 
     use super::*;
     use crate::story::{Facts, StoryBuilder};
-    use crate::words::Language;
 
     struct Keys;
 
@@ -234,6 +236,10 @@ mod tests {
         fn label(&self, key: &str, values: &[(&str, &str)]) -> String {
             let values: Vec<&str> = values.iter().map(|(_, value)| *value).collect();
             format!("{key} {}", values.join(" "))
+        }
+
+        fn reason(&self, english: &str) -> String {
+            english.to_owned()
         }
 
         fn language(&self) -> Language {
@@ -284,6 +290,7 @@ mod tests {
             tactics: vec!["persistence".to_owned(), hostile()],
             author: hostile(),
             response: hostile(),
+            response_fr: hostile(),
             is_correlation: false,
             place: hostile(),
         };

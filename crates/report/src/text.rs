@@ -6,10 +6,12 @@ use vigie_model::{Principal, RuleFacts, Severity};
 
 use crate::escape::printable;
 use crate::story::{Blind, Line, Story, Thread, name_of, principal_of, short};
-use crate::words::{Language, Words, Zone};
+use crate::words::{Words, Zone};
 
 /// Widest line, in characters.
 const COLUMNS_MAX: usize = 100;
+/// Widest name of a tactic beside a step.
+const TACTIC_COLUMNS_MAX: usize = 23;
 /// Longest story, in lines.
 const LINES_MAX: usize = 60;
 /// Steps shown of one thread.
@@ -62,6 +64,11 @@ impl Page {
         self.lines.push(clip(&format!("{:indent$}{}", "", tail.trim_start()), COLUMNS_MAX));
     }
 
+    /// A command, whole however long: a part of one is of no use.
+    fn command(&mut self, text: &str) {
+        self.lines.push(printable(&format!("  {text}")));
+    }
+
     fn blank(&mut self) {
         self.lines.push(String::new());
     }
@@ -103,20 +110,11 @@ pub(crate) fn middle(id: &str) -> String {
 }
 
 pub(crate) fn title_of<'r>(rule: &'r RuleFacts, words: &dyn Words) -> &'r str {
-    if words.language() == Language::French { &rule.title_fr } else { &rule.title }
+    words.language().title(rule)
 }
 
 pub(crate) fn number(count: u64, words: &dyn Words) -> String {
-    let digits = count.to_string();
-    let separator = if words.language() == Language::French { '\u{202F}' } else { ',' };
-    let mut out = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(separator);
-        }
-        out.push(digit);
-    }
-    out
+    words.language().number(count)
 }
 
 fn head(page: &mut Page, story: &Story, words: &dyn Words, zone: &Zone) {
@@ -253,6 +251,8 @@ fn steps(page: &mut Page, thread: &Thread, rules: &[RuleFacts], words: &dyn Word
         shown.truncate(STEPS_MAX);
     }
     page.line(&words.label("thread.steps", &[("day", &day)]));
+    let tactics = shown.iter().map(|line| words.tactic(&line.tactic).chars().count());
+    let column = tactics.max().unwrap_or_default().min(TACTIC_COLUMNS_MAX);
     for (number, line) in shown.iter().enumerate() {
         let actor = short(&name_of(&principal_of(&line.event))).to_owned();
         let target = middle(short(&line.event.target));
@@ -266,7 +266,8 @@ fn steps(page: &mut Page, thread: &Thread, rules: &[RuleFacts], words: &dyn Word
         let date = if today == day { String::new() } else { format!("{} ", today.get(5..).unwrap_or_default()) };
         day = today;
         let tactic = words.tactic(&line.tactic);
-        page.line(&format!("  {:>2} {date}{}  {:<21} {sentence}{times}", number + 1, zone.clock(line.first), clip(&tactic, 21)));
+        let (clock, tactic) = (zone.clock(line.first), clip(&tactic, column));
+        page.line(&format!("  {:>2} {date}{clock}  {tactic:<column$}  {sentence}{times}", number + 1));
     }
     let hidden = chosen.len() - shown.len();
     if hidden > 0 {
@@ -285,12 +286,15 @@ fn others(page: &mut Page, story: &Story, told: usize, words: &dyn Words, zone: 
     for thread in serious.iter().take(THREADS_NAMED_MAX) {
         let title = thread.lines.iter().max_by_key(|line| line.severity).and_then(|line| story.rules.get(line.rule as usize));
         let title = title.map(|rule| title_of(rule, words)).unwrap_or_default();
-        page.line(&format!(
-            "  {:<9} {}  {}: {title} ({})",
-            words.severity(thread.severity.word()),
-            zone.minute(thread.first),
-            credential(&thread.lead, words),
-            thread.findings
+        page.line(&words.label(
+            "others.line",
+            &[
+                ("severity", &format!("{:<9}", words.severity(thread.severity.word()))),
+                ("time", &zone.minute(thread.first)),
+                ("who", &credential(&thread.lead, words)),
+                ("title", title),
+                ("count", &thread.findings.to_string()),
+            ],
         ));
     }
     let hidden = serious.len().saturating_sub(THREADS_NAMED_MAX);
@@ -409,13 +413,13 @@ fn next(page: &mut Page, story: &Story, words: &dyn Words) {
     let Some(line) = thread.lines.iter().max_by_key(|line| (line.severity, std::cmp::Reverse(line.first))) else {
         return;
     };
-    let rule = story.rules.get(line.rule as usize);
+    let response = story.rules.get(line.rule as usize).map(|rule| words.language().response(rule)).unwrap_or_default();
     page.title(&words.label("next.title", &[]));
-    if let Some(rule) = rule.filter(|rule| !rule.response.is_empty() && words.language() == Language::English) {
-        page.line(&format!("  {}", rule.response));
+    if !response.is_empty() {
+        page.wrap(&format!("  {response}"), 2);
     }
     let paths = &story.facts.paths;
-    page.line(&format!("  vigie hunt {paths} --explain {}", line.event.uid));
-    page.line(&format!("  vigie hunt {paths} -o html --out story.html"));
-    page.line(&format!("  vigie hunt {paths} -o ndjson --min-level medium --out findings.ndjson"));
+    page.command(&format!("vigie hunt {paths} --explain {}", line.event.uid));
+    page.command(&format!("vigie hunt {paths} -o html --out story.html"));
+    page.command(&format!("vigie hunt {paths} -o ndjson --min-level medium --out findings.ndjson"));
 }

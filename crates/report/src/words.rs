@@ -1,6 +1,6 @@
 //! The words of a report come through a port: sentences, names and labels in the reader's language.
 
-use vigie_model::{EventFacts, Millis, format_utc};
+use vigie_model::{EventFacts, Millis, RuleFacts, format_utc};
 
 /// A language of reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +9,38 @@ pub enum Language {
     English,
     /// French.
     French,
+}
+
+impl Language {
+    /// The title of a rule.
+    pub fn title(self, rule: &RuleFacts) -> &str {
+        match self {
+            Language::English => &rule.title,
+            Language::French => &rule.title_fr,
+        }
+    }
+
+    /// What a rule says to do first; may be empty.
+    pub fn response(self, rule: &RuleFacts) -> &str {
+        match self {
+            Language::English => &rule.response,
+            Language::French => &rule.response_fr,
+        }
+    }
+
+    /// A number in groups of three digits.
+    pub fn number(self, count: u64) -> String {
+        let digits = count.to_string();
+        let separator = if self == Language::French { '\u{202F}' } else { ',' };
+        let mut out = String::new();
+        for (at, digit) in digits.chars().enumerate() {
+            if at > 0 && (digits.len() - at).is_multiple_of(3) {
+                out.push(separator);
+            }
+            out.push(digit);
+        }
+        out
+    }
 }
 
 /// Where a report gets its words from.
@@ -21,6 +53,8 @@ pub trait Words {
     fn severity(&self, word: &str) -> String;
     /// A label by its key, with `{name}` replaced by the values given.
     fn label(&self, key: &str, values: &[(&str, &str)]) -> String;
+    /// Why something could not be read, given the end of an English sentence ("is not UTF-8").
+    fn reason(&self, english: &str) -> String;
     /// The language.
     fn language(&self) -> Language;
 }

@@ -1,40 +1,45 @@
 //! `vigie hunt --explain`: one event, the record it came from, and what the rules say of it.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use vigie_pipeline::Explained;
+use vigie_report::Words as _;
 
 use crate::error::Error;
 use crate::hunt::Setup;
+use crate::words::ContentWords;
 
 /// Prints what is known of an event.
-pub(crate) fn print(event: &str, setup: &Setup, found: &[Explained]) -> Result<ExitCode, Error> {
+pub(crate) fn print(event: &str, setup: &Setup, found: &[Explained], words: &ContentWords) -> Result<ExitCode, Error> {
     let Some(first) = found.first() else {
         return Err(Error::Failed(format!("no event has the id `{event}`; ids stand in the output of -o ndjson")));
     };
-    println!("event {event}, {}, from {} (found {} times)", first.log, first.file, found.len());
-    let title = |rule: u32| setup.rules.facts().get(rule as usize);
+    let count = found.len().to_string();
+    let mut lines =
+        vec![words.label("explain.head", &[("event", event), ("log", &first.log), ("file", &first.file), ("count", &count)])];
+    let of = |rule: u32| setup.rules.facts().get(rule as usize);
     for (rule, silenced, evidence) in &first.matches {
-        let Some(facts) = title(*rule) else {
+        let Some(facts) = of(*rule) else {
             continue;
         };
-        let note = match silenced.and_then(title) {
-            Some(filter) => format!(", silenced by {}", filter.title),
-            None if !setup.rules.reports(*rule) => ", for correlations only".to_owned(),
+        let note = match silenced.and_then(of) {
+            Some(filter) => words.label("explain.silenced", &[("filter", words.language.title(filter))]),
+            None if !setup.rules.reports(*rule) => words.label("explain.base", &[]),
             None => String::new(),
         };
-        println!("\n{} ({}{note})", facts.title, facts.severity.word());
-        for field in evidence {
-            println!("  {} = {}", field.field, field.value.escape_debug());
-        }
+        let severity = words.severity(facts.severity.word()).to_lowercase();
+        lines.push(format!("\n{} ({severity}{note})", words.language.title(facts)));
+        lines.extend(evidence.iter().map(|field| format!("  {} = {}", field.field, field.value.escape_debug())));
     }
     if first.matches.is_empty() {
-        println!("\nno rule matches it");
+        lines.push(format!("\n{}", words.label("explain.none", &[])));
     }
-    println!("\nrecord\n{}", pretty(&first.record));
+    lines.push(format!("\n{}\n{}", words.label("explain.record", &[]), pretty(&first.record)));
     if let Some(document) = &first.document {
-        println!("\nOCSF\n{}", pretty(document));
+        lines.push(format!("\nOCSF\n{}", pretty(document)));
     }
+    writeln!(io::stdout(), "{}", lines.join("\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 

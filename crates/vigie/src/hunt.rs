@@ -11,9 +11,9 @@ use vigie_detect::RuleSet;
 use vigie_estate::{Chain, Chains};
 use vigie_model::{Finding, LogType, Millis, Principal, RuleFacts, Severity, Source, Tenant, parse_rfc3339};
 use vigie_pipeline::{Hunt, Lane, Lanes, Outcome, Progress, RejectReason};
-use vigie_report::{Facts, StoryBuilder};
+use vigie_report::{Facts, StoryBuilder, Words as _};
 
-use crate::arguments::{Format, HuntOptions, Level};
+use crate::arguments::{Format, HuntOptions, Lang, Level};
 use crate::content::{Content, user_rules};
 use crate::error::{Error, FOUND, PARTIAL};
 use crate::words::{ContentWords, zone};
@@ -36,7 +36,8 @@ pub(crate) fn run(options: &HuntOptions) -> Result<ExitCode, Error> {
     let tenant = Tenant::default();
     let mut failure = Ok(());
     let facts = setup.rules.facts().to_vec();
-    let outcome = hunt(options, &setup, &folder, &tenant, &mut |finding, chains| {
+    let words = ContentWords { texts: content.texts(options.lang.code())?, language: options.lang.language() };
+    let outcome = hunt(options, &setup, &folder, &words, &tenant, &mut |finding, chains| {
         let Some(rule) = facts.get(finding.rule as usize) else {
             return;
         };
@@ -50,12 +51,11 @@ pub(crate) fn run(options: &HuntOptions) -> Result<ExitCode, Error> {
     })?;
     failure?;
     if let Some(event) = &options.explain {
-        return crate::explain::print(event, &setup, &outcome.explained);
+        return crate::explain::print(event, &setup, &outcome.explained, &words);
     }
-    let words = ContentWords { texts: content.texts(options.lang.code())?, language: options.lang.language() };
     if matches!(options.format, Format::Text | Format::Html) {
         let zone = zone(&options.tz, outcome.span)?;
-        let mut about = run_facts(options, &setup, &folder, &outcome);
+        let mut about = run_facts(options, &setup, &folder, &outcome, &words);
         if let (Some(proof), Some(format)) = (&outcome.proof, &setup.digests) {
             about.gaps = crate::proof::sentences(proof, &words, &zone);
             about.proof = crate::proof::verdict(proof, format, &words);
@@ -65,11 +65,11 @@ pub(crate) fn run(options: &HuntOptions) -> Result<ExitCode, Error> {
         let page = if options.format == Format::Html { vigie_report::html } else { vigie_report::text };
         sink.write(&page(&story, &words, &zone, &activity))?;
         if outcome.events == 0 && options.format == Format::Text {
-            sink.write(&nothing_read(&content, &folder, &outcome))?;
+            sink.write(&nothing_read(&content, &folder, &outcome, &words))?;
         }
     }
     sink.finish()?;
-    summary(options, &outcome);
+    summary(options, &outcome, &words);
     let found = outcome
         .by_rule
         .iter()
@@ -140,6 +140,7 @@ fn hunt(
     options: &HuntOptions,
     setup: &Setup,
     folder: &Folder,
+    words: &ContentWords,
     tenant: &Tenant,
     report: &mut dyn FnMut(&Finding, &Chains),
 ) -> Result<Outcome, Error> {
@@ -164,7 +165,7 @@ fn hunt(
     let done = AtomicBool::new(false);
     let total: u64 = folder.objects().iter().filter_map(|object| object.bytes).sum();
     std::thread::scope(|scope| {
-        scope.spawn(|| show_progress(&progress, total, &done));
+        scope.spawn(|| show_progress(&progress, total, words, &done));
         let outcome = hunt.run(report);
         done.store(true, Ordering::Relaxed);
         Ok(outcome?)
@@ -172,7 +173,7 @@ fn hunt(
 }
 
 /// Rate and time left on the terminal, four times a second.
-fn show_progress(progress: &Progress, total: u64, done: &AtomicBool) {
+fn show_progress(progress: &Progress, total: u64, words: &ContentWords, done: &AtomicBool) {
     let start = Instant::now();
     while !done.load(Ordering::Relaxed) {
         std::thread::park_timeout(Duration::from_millis(250));
@@ -180,14 +181,18 @@ fn show_progress(progress: &Progress, total: u64, done: &AtomicBool) {
         let plain = progress.bytes.load(Ordering::Relaxed);
         let seconds = start.elapsed().as_secs_f64();
         let left = if stored > 0 { (total.saturating_sub(stored)) as f64 * seconds / stored as f64 } else { 0.0 };
-        eprint!(
-            "\r{} files, {:.0} MB read, {:.0} MB/s, {left:.0} s left   ",
-            progress.objects.load(Ordering::Relaxed),
-            plain as f64 / 1e6,
-            plain as f64 / 1e6 / seconds.max(0.001)
+        let line = words.label(
+            "run.progress",
+            &[
+                ("files", &progress.objects.load(Ordering::Relaxed).to_string()),
+                ("megabytes", &format!("{:.0}", plain as f64 / 1e6)),
+                ("rate", &format!("{:.0}", plain as f64 / 1e6 / seconds.max(0.001))),
+                ("left", &format!("{left:.0}")),
+            ],
         );
+        eprint!("\r{line}   ");
     }
-    eprint!("\r{:70}\r", "");
+    eprint!("\r{:80}\r", "");
 }
 
 /// Reads an instant of the command line: RFC 3339 or a date, UTC.
@@ -240,22 +245,26 @@ impl Sink {
 }
 
 /// What the report says about the run.
-fn run_facts(options: &HuntOptions, setup: &Setup, folder: &Folder, outcome: &Outcome) -> Facts {
-    let title = |rule: u32| setup.rules.facts().get(rule as usize).map(|facts| facts.title.clone()).unwrap_or_default();
+fn run_facts(options: &HuntOptions, setup: &Setup, folder: &Folder, outcome: &Outcome, words: &ContentWords) -> Facts {
+    let title = |rule: u32| {
+        setup.rules.facts().get(rule as usize).map(|facts| words.language.title(facts).to_owned()).unwrap_or_default()
+    };
     let lane_title =
         |log: &String| setup.lanes.lanes.iter().find(|lane| lane.log.0 == *log).map_or(log.clone(), |lane| lane.title.clone());
     let seen = |lane: &&Lane| outcome.by_log.contains_key(&lane.log.0);
     let lanes: Vec<&Lane> = setup.lanes.lanes.iter().filter(seen).collect();
-    let mut broken_files = outcome.broken_files.clone();
-    broken_files.extend(folder.unreadable.iter().cloned());
+    let told = |(name, why): &(String, String)| (name.clone(), words.reason(why));
+    let broken_files = outcome.broken_files.iter().chain(&folder.unreadable).map(told).collect();
     let reason = |reason: &RejectReason| match reason {
         RejectReason::Malformed => "unread.malformed",
         RejectReason::Oversize => "unread.oversize",
         RejectReason::Unrecognised => "unread.unrecognised",
         RejectReason::Timeless => "unread.timeless",
     };
-    let sample =
-        |reject: &vigie_pipeline::Reject| format!("{} at byte {}: the record {}", reject.file, reject.offset, reject.detail);
+    let sample = |reject: &vigie_pipeline::Reject| {
+        let (offset, why) = (reject.offset.to_string(), words.reason(&reject.detail));
+        words.label("unread.sample", &[("file", &reject.file), ("offset", &offset), ("why", &why)])
+    };
     Facts {
         files: outcome.files,
         events: outcome.events,
@@ -267,11 +276,14 @@ fn run_facts(options: &HuntOptions, setup: &Setup, folder: &Folder, outcome: &Ou
         rejects: outcome.rejects.iter().map(|(why, count)| (reason(why).to_owned(), *count)).collect(),
         reject_samples: outcome.reject_samples.iter().map(sample).collect(),
         broken_files,
-        foreign_files: outcome.foreign_files.clone(),
+        foreign_files: outcome.foreign_files.iter().map(told).collect(),
         rules: lanes.iter().map(|lane| lane.rules() as u64).sum(),
         blind_rules: lanes.iter().flat_map(|lane| lane.blind_rules()).map(|(rule, path)| (title(rule), path)).collect(),
         silenced: outcome.silenced.iter().map(|(filter, count)| (title(*filter), *count)).collect(),
-        paths: options.paths.join(" "),
+        paths: match options.lang {
+            Lang::En => options.paths.join(" "),
+            Lang::Fr => format!("{} --lang fr", options.paths.join(" ")),
+        },
         gaps: Vec::new(),
         proof: Vec::new(),
         accounts: outcome.accounts.clone(),
@@ -279,33 +291,37 @@ fn run_facts(options: &HuntOptions, setup: &Setup, folder: &Folder, outcome: &Ou
 }
 
 /// What to do when nothing was read: what was seen, and how to get logs.
-fn nothing_read(content: &Content, folder: &Folder, outcome: &Outcome) -> String {
-    let mut text = format!("{} files were found", folder.objects().len());
-    for (name, guess) in outcome.foreign_files.iter().take(5) {
-        text.push_str(&format!("\n  {name}: {guess}"));
-    }
-    text.push_str("\n\nTo get logs into a folder:\n");
-    for (name, command) in content.exports() {
-        text.push_str(&format!("  {name}: {command}\n"));
-    }
-    text.push_str("Records of another log are matched as they are with --log product/service.\n");
-    text
+fn nothing_read(content: &Content, folder: &Folder, outcome: &Outcome, words: &ContentWords) -> String {
+    let mut lines = vec![words.label("nothing.found", &[("count", &folder.objects().len().to_string())])];
+    let pair = |name: &str, text: &str| words.label("nothing.line", &[("name", name), ("text", text)]);
+    lines.extend(outcome.foreign_files.iter().take(5).map(|(name, guess)| pair(name, &words.reason(guess))));
+    lines.push(String::new());
+    lines.push(words.label("nothing.exports", &[]));
+    lines.extend(content.exports().iter().map(|(name, command)| pair(name, command)));
+    lines.push(words.label("nothing.native", &[]));
+    lines.push(String::new());
+    lines.join("\n")
 }
 
 /// One line on the terminal about the run.
-fn summary(options: &HuntOptions, outcome: &Outcome) {
+fn summary(options: &HuntOptions, outcome: &Outcome, words: &ContentWords) {
     if options.format == Format::Text && options.out.is_none() {
         return;
     }
-    let place = options.out.as_ref().map(|path| format!(", written to {}", path.display())).unwrap_or_default();
+    let place = |path: &std::path::PathBuf| words.label("run.place", &[("file", &path.display().to_string())]);
     let spilled = match outcome.spilled_bytes {
         0 => String::new(),
-        bytes => format!(", {bytes} bytes in temporary files"),
+        bytes => words.label("run.spilled", &[("bytes", &bytes.to_string())]),
     };
-    eprintln!(
-        "{} events, {} findings, {} records not read{spilled}{place}",
-        outcome.events,
-        outcome.findings(),
-        outcome.rejected()
+    let line = words.label(
+        "run.done",
+        &[
+            ("events", &outcome.events.to_string()),
+            ("findings", &outcome.findings().to_string()),
+            ("unread", &outcome.rejected().to_string()),
+            ("spilled", &spilled),
+            ("place", &options.out.as_ref().map(place).unwrap_or_default()),
+        ],
     );
+    eprintln!("{line}");
 }

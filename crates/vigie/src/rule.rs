@@ -98,7 +98,7 @@ fn new(name: &str) -> Result<ExitCode, Error> {
     let title = name.replace('_', " ");
     let id = new_id(name);
     let rule = format!(
-        "title: {title}\ntitle_fr: {title}\nid: {id}\nstatus: experimental\ndescription: What it finds, in one sentence.\nauthor: You\ntags:\n    - attack.persistence\n    - attack.t1098\nlogsource:\n    product: ocsf\ndetection:\n    selection:\n        verb: identity.credential.create\n        status_id: 1\n    condition: selection\nfalsepositives:\n    - Who does this rightly.\nlevel: medium\nresponse: What to do first.\n"
+        "title: {title}\ntitle_fr: {title}\nid: {id}\nstatus: experimental\ndescription: What it finds, in one sentence.\nauthor: You\ntags:\n    - attack.persistence\n    - attack.t1098\nlogsource:\n    product: ocsf\ndetection:\n    selection:\n        verb: identity.credential.create\n        status_id: 1\n    condition: selection\nfalsepositives:\n    - Who does this rightly.\nlevel: medium\nresponse: What to do first.\nresponse_fr: \u{c0} faire d\u{2019}abord.\n"
     );
     let page = format!(
         "# {title}\n## What it means\n## Why attackers do it\n## False positives\n## Response\n## Samples\n```json fires \"what makes it fire\"\n{{}}\n```\n```patch silent \"the near miss\"\n{{}}\n```\n"

@@ -30,6 +30,10 @@ impl Words for ContentWords {
         self.texts.label(key, values)
     }
 
+    fn reason(&self, english: &str) -> String {
+        self.texts.reason(english)
+    }
+
     fn language(&self) -> Language {
         self.language
     }

@@ -42,7 +42,7 @@ fn link(page: &mut Html, view: &View<'_>, principal: &Principal, step: Option<&S
         Some(step) => {
             let key = if step.kind == LinkKind::Created { "html.chain.created" } else { "html.chain.assumed" };
             let by = by_of(&step.by);
-            page.element("p", &[], &view.label(key, &[("time", &view.zone.minute(step.occurred)), ("by", &by)]));
+            page.prose("p", &[], &view.label(key, &[("time", &view.zone.minute(step.occurred)), ("by", &by)]));
             page.open("p", &[("class", "proof")]);
             page.text(&view.word("html.chain.proof"));
             page.text(" ");

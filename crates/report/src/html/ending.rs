@@ -101,8 +101,9 @@ fn rule_row(page: &mut Html, view: &View<'_>, rule: &RuleFacts, count: u64) {
     page.raw("</td>");
     page.raw("<th scope=\"row\" class=\"lead\">");
     page.text(view.title(rule));
-    if view.is_english() && !rule.response.is_empty() {
-        page.element("span", &[("class", "under")], &rule.response);
+    let response = view.response(rule);
+    if !response.is_empty() {
+        page.element("span", &[("class", "under")], response);
     }
     page.raw("</th>");
     table::cell(page, "num", &view.number(count));
@@ -131,7 +132,7 @@ pub(crate) fn unread(page: &mut Html, view: &View<'_>) {
     if !facts.reject_samples.is_empty() {
         page.raw("<details><summary>");
         page.text(&view.counted("html.unread.samples", facts.reject_samples.len() as u64));
-        page.raw("</summary><ul class=\"list id\" lang=\"en\">");
+        page.raw("</summary><ul class=\"list id\">");
         for sample in facts.reject_samples.iter().take(LIST_MAX) {
             page.element("li", &[], sample);
         }
@@ -151,10 +152,10 @@ pub(crate) fn unseen(page: &mut Html, view: &View<'_>) {
     section(page, view, "unseen", "blind.title");
     page.raw("<ul class=\"list\">");
     for gap in facts.gaps.iter().take(LIST_MAX) {
-        page.element("li", &[], gap);
+        page.prose("li", &[], gap);
     }
     for blind in view.story.blinds.iter().take(LIST_MAX) {
-        page.element("li", &[], &blind_sentence(blind, view.words, view.zone));
+        page.prose("li", &[], &blind_sentence(blind, view.words, view.zone));
     }
     page.raw("</ul>\n");
     let hidden = facts.gaps.len().saturating_sub(LIST_MAX) + view.story.blinds.len().saturating_sub(LIST_MAX);
@@ -216,7 +217,7 @@ fn counted(view: &View<'_>, names: &[(String, u64)]) -> Vec<(String, String)> {
     names.iter().map(|(name, count)| (name.clone(), view.number(*count))).collect()
 }
 
-/// A table of two columns under its own heading; its texts exist in English only.
+/// A table of two columns under its own heading.
 fn pairs(page: &mut Html, view: &View<'_>, title: &str, columns: [&str; 2], rows: &[(String, String)]) {
     if rows.is_empty() {
         return;
@@ -225,8 +226,8 @@ fn pairs(page: &mut Html, view: &View<'_>, title: &str, columns: [&str; 2], rows
     let caption = view.counted(title, rows.len() as u64);
     let [first, second] = columns;
     page.element("h3", &[], &caption);
-    table::open(page, view, &caption, &[(first, ""), (second, "")]);
-    page.raw("<tbody lang=\"en\">");
+    table::open(page, view, &caption, &[(first, "half"), (second, "")]);
+    page.raw("<tbody>");
     for (name, text) in shown {
         page.raw("<tr>");
         table::head_cell(page, "wide", name);

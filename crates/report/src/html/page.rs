@@ -2,6 +2,9 @@
 
 use crate::escape::printable;
 
+/// Longest word that is kept on one line.
+const WHOLE_BYTES_MAX: usize = 24;
+
 /// Attributes of an element: names are literals, values are escaped.
 pub(crate) type Attributes<'a> = [(&'static str, &'a str)];
 
@@ -38,6 +41,22 @@ impl Html {
     pub(crate) fn element(&mut self, tag: &'static str, attributes: &Attributes<'_>, text: &str) {
         self.open(tag, attributes);
         self.escaped(text);
+        self.close(tag);
+    }
+
+    /// An element that holds one sentence; dates, regions and short ids stay on one line.
+    pub(crate) fn prose(&mut self, tag: &'static str, attributes: &Attributes<'_>, text: &str) {
+        self.open(tag, attributes);
+        for (number, word) in text.split(' ').enumerate() {
+            if number > 0 {
+                self.0.push(' ');
+            }
+            if word.contains(['-', '\u{2026}']) && word.len() <= WHOLE_BYTES_MAX {
+                self.element("span", &[("class", "nowrap")], word);
+            } else {
+                self.escaped(word);
+            }
+        }
         self.close(tag);
     }
 
@@ -84,6 +103,14 @@ impl Html {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dates_stay_whole() {
+        let mut page = Html::default();
+        page.prose("p", &[], "from 2026-11-12 <b-1>  on");
+        let whole = |word: &str| format!("<span class=\"nowrap\">{word}</span>");
+        assert_eq!(page.finish(), format!("<p>from {} {}  on</p>", whole("2026-11-12"), whole("&lt;b-1&gt;")));
+    }
 
     #[test]
     fn values_never_become_markup() {

@@ -97,6 +97,14 @@ pub(crate) struct Mark<'t> {
     pub(crate) row: usize,
 }
 
+impl Mark<'_> {
+    /// When what is drawn of it ends: its last event or, where the wait is drawn, its delivery.
+    fn until(&self, is_dense: bool) -> Millis {
+        let delivered = self.line.event.delivered.filter(|_| self.step.is_some() || !is_dense);
+        delivered.unwrap_or(self.line.last).max(self.line.last)
+    }
+}
+
 /// The marks of one entity.
 pub(crate) struct Lane<'t> {
     key: String,
@@ -119,8 +127,9 @@ impl<'t> Lane<'t> {
         Lane { key: String::new(), id: String::new(), name: view.word("html.timeline.others"), marks: Vec::new(), rows: 1 }
     }
 
-    /// Gives each mark a row in which it covers no other; when bins are drawn only steps count.
-    fn settle(&mut self, axis: &Axis, is_binned: bool) {
+    /// Gives each mark a row in which neither it nor its wait meets another; when bins are drawn only
+    /// steps count.
+    fn settle(&mut self, axis: &Axis, is_binned: bool, is_dense: bool) {
         self.marks.sort_by_key(|mark| (mark.line.first, mark.step));
         let mut ends: Vec<f64> = Vec::new();
         for mark in self.marks.iter_mut().filter(|mark| mark.step.is_some() || !is_binned) {
@@ -129,10 +138,13 @@ impl<'t> Lane<'t> {
             let free = ends.iter().position(|end| *end + 1.0 <= x - radius);
             if free.is_none() && ends.len() < ROWS_MAX {
                 ends.push(x);
+                mark.row = ends.len() - 1;
+            } else {
+                let soonest = || ends.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1)).map(|(row, _)| row);
+                mark.row = free.or_else(soonest).unwrap_or(0);
             }
-            mark.row = free.unwrap_or(ends.len().saturating_sub(1));
             if let Some(end) = ends.get_mut(mark.row) {
-                *end = x + radius;
+                *end = (x + radius).max(axis.x(mark.until(is_dense)));
             }
         }
         self.rows = ends.len().max(1);
@@ -161,6 +173,7 @@ impl<'t> Plot<'t> {
     pub(crate) fn new(view: &View<'t>, thread: &'t Thread, steps: &[&Line]) -> Plot<'t> {
         let axis = Axis::of(thread);
         let is_binned = thread.lines.len() > MARKS_MAX;
+        let is_dense = thread.lines.len() > WAITS_MAX;
         let mut lanes: Vec<Lane<'t>> = vec![Lane::of(&thread.lead)];
         for (principal, _) in &thread.through {
             lane_of(&mut lanes, view, principal);
@@ -178,10 +191,10 @@ impl<'t> Plot<'t> {
             }
         }
         lanes.retain(|lane| !lane.marks.is_empty());
-        lanes.iter_mut().for_each(|lane| lane.settle(&axis, is_binned));
+        lanes.iter_mut().for_each(|lane| lane.settle(&axis, is_binned, is_dense));
         let touches = |blind: &&Blind| blind.from <= axis.until && blind.until.is_none_or(|until| until >= axis.from);
         let blinds: Vec<&'t Blind> = view.story.blinds.iter().filter(touches).take(BLINDS_MAX).collect();
-        Plot { axis, lanes, blinds, outside, is_binned, is_dense: thread.lines.len() > WAITS_MAX }
+        Plot { axis, lanes, blinds, outside, is_binned, is_dense }
     }
 }
 

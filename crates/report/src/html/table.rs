@@ -1,4 +1,4 @@
-//! Tables: captioned, headed, and scrolled in a box of their own.
+//! Tables: named, headed, and scrolled in a box of their own.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,7 @@ const ROWS_MAX: usize = 3_000;
 /// Starts a table; each column is the key of its label and its class.
 pub(crate) fn open(page: &mut Html, view: &View<'_>, caption: &str, columns: &[(&str, &'static str)]) {
     page.open("div", &[("class", "scroll"), ("role", "group"), ("tabindex", "0"), ("aria-label", caption)]);
-    page.raw("<table>");
-    page.element("caption", &[("class", "hidden")], caption);
+    page.open("table", &[("aria-label", caption)]);
     page.raw("<thead><tr>");
     for (key, class) in columns {
         page.element("th", &[("scope", "col"), ("class", *class)], &view.word(key));
@@ -36,7 +35,7 @@ pub(crate) fn cell(page: &mut Html, class: &'static str, text: &str) {
 
 /// The first cell of a row, which names the row.
 pub(crate) fn head_cell(page: &mut Html, class: &'static str, text: &str) {
-    page.element("th", &[("scope", "row"), ("class", class)], text);
+    page.prose("th", &[("scope", "row"), ("class", class)], text);
 }
 
 /// The rows that fit, and how many do not.
@@ -45,8 +44,8 @@ pub(crate) fn limited<T>(rows: &[T]) -> (&[T], usize) {
     (shown, rows.len() - shown.len())
 }
 
-/// A table of names and how often each was met, most frequent first.
-pub(crate) fn names(page: &mut Html, view: &View<'_>, title: &str, names: &BTreeMap<String, u64>) {
+/// A table of names and how often each was met, most frequent first; `column` is the key of what one is.
+pub(crate) fn names(page: &mut Html, view: &View<'_>, title: &str, column: &str, names: &BTreeMap<String, u64>) {
     if names.is_empty() {
         return;
     }
@@ -56,7 +55,7 @@ pub(crate) fn names(page: &mut Html, view: &View<'_>, title: &str, names: &BTree
     let caption = view.word(title);
     page.raw("<div>");
     page.element("h3", &[], &caption);
-    open(page, view, &caption, &[(title, ""), ("html.column.findings", "num")]);
+    open(page, view, &caption, &[(column, ""), ("html.column.findings", "num")]);
     page.raw("<tbody>");
     for (name, count) in shown {
         page.raw("<tr>");

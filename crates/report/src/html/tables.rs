@@ -114,6 +114,6 @@ fn finding(page: &mut Html, view: &View<'_>, line: &Line) {
     let told = view.repeated(line);
     let more = told.strip_prefix(title).unwrap_or(&told).trim();
     if !more.is_empty() {
-        page.element("span", &[("class", "under")], more);
+        page.prose("span", &[("class", "under")], more);
     }
 }

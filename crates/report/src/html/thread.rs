@@ -34,7 +34,7 @@ pub(crate) fn section(page: &mut Html, view: &View<'_>, thread: &Thread, number:
             ("zone", &view.zone.name),
         ],
     );
-    page.element("p", &[("class", "note")], &counts);
+    page.prose("p", &[("class", "note")], &counts);
     page.raw("<div class=\"story\"><div>");
     facts(page, view, thread);
     chain::chain(page, view, thread);
@@ -46,9 +46,9 @@ pub(crate) fn section(page: &mut Html, view: &View<'_>, thread: &Thread, number:
     timeline::timeline(page, view, thread, &steps, &id);
     tables::findings(page, view, thread, &steps);
     page.raw("<div class=\"side\">");
-    table::names(page, view, "html.addresses", &thread.addresses);
-    table::names(page, view, "html.programs", &thread.user_agents);
-    table::names(page, view, "html.resources", &thread.targets);
+    table::names(page, view, "html.addresses", "html.column.address", &thread.addresses);
+    table::names(page, view, "html.programs", "html.column.program", &thread.user_agents);
+    table::names(page, view, "html.resources", "html.column.target", &thread.targets);
     page.raw("</div></section>\n");
 }
 
@@ -77,8 +77,8 @@ fn facts(page: &mut Html, view: &View<'_>, thread: &Thread) {
         fact(page, view, "html.fact.peers", &listed(view, thread.peers.iter().map(|peer| short(peer))));
     }
     let worst = thread.lines.iter().max_by_key(|line| (line.severity, std::cmp::Reverse(line.first)));
-    let response = worst.and_then(|line| view.rule(line)).map(|rule| rule.response.as_str()).unwrap_or_default();
-    if view.is_english() && !response.is_empty() {
+    let response = worst.and_then(|line| view.rule(line)).map(|rule| view.response(rule)).unwrap_or_default();
+    if !response.is_empty() {
         fact(page, view, "html.fact.next", response);
     }
     page.raw("</dl>\n");
@@ -86,7 +86,7 @@ fn facts(page: &mut Html, view: &View<'_>, thread: &Thread) {
 
 fn fact(page: &mut Html, view: &View<'_>, key: &str, text: &str) {
     page.element("dt", &[], &view.word(key));
-    page.element("dd", &[], text);
+    page.prose("dd", &[], text);
 }
 
 /// The first names of a list, and how many more there are.
@@ -148,7 +148,7 @@ fn numbered(page: &mut Html, view: &View<'_>, thread: &Thread, steps: &[&Line]) 
         page.element("span", &[("class", "step")], &(index + 1).to_string());
         view.time(page, line.first, &shown);
         page.element("span", &[("class", "tactic")], &view.words.tactic(&line.tactic));
-        page.element("span", &[], &view.repeated(line));
+        page.prose("span", &[], &view.repeated(line));
         page.raw("</li>\n");
     }
     page.raw("</ol>\n");
@@ -169,7 +169,7 @@ fn doubts(page: &mut Html, view: &View<'_>, thread: &Thread) {
     page.text(&view.word("blind.title"));
     page.raw("</h3>");
     if let Some(verdict) = facts.proof.first() {
-        page.element("p", &[], verdict);
+        page.prose("p", &[], verdict);
     }
     if lines.is_empty() && facts.blind_rules.is_empty() {
         page.element("p", &[], &view.word("html.doubt.none"));
@@ -178,7 +178,7 @@ fn doubts(page: &mut Html, view: &View<'_>, thread: &Thread) {
     }
     page.raw("<ul>");
     for line in lines.iter().take(DOUBTS_MAX) {
-        page.element("li", &[], line);
+        page.prose("li", &[], line);
     }
     let hidden = lines.len().saturating_sub(DOUBTS_MAX);
     if hidden > 0 {

@@ -14,7 +14,7 @@ pub(crate) fn timeline<'t>(page: &mut Html, view: &View<'t>, thread: &'t Thread,
     let has_known = thread.lines.iter().any(|line| line.event.delivered.is_some());
     page.element("h3", &[], &view.word("html.timeline.title"));
     let summary = format!("{id}-timeline-summary");
-    page.element("p", &[("class", "note"), ("id", &summary)], &in_words(view, &plot, steps));
+    page.prose("p", &[("class", "note"), ("id", &summary)], &in_words(view, &plot, steps));
     legend(page, view, &plot, has_known);
     let name = view.word("html.timeline.title");
     page.open("div", &[("class", "scroll"), ("role", "group"), ("tabindex", "0"), ("aria-label", &name)]);

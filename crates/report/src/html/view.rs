@@ -7,7 +7,7 @@ use vigie_model::{Millis, RuleFacts, Severity, format_utc};
 use crate::html::page::Html;
 use crate::story::{Line, Story, Thread, name_of, principal_of, short};
 use crate::text::{ActivityOf, middle, number, title_of};
-use crate::words::{Language, Words, Zone};
+use crate::words::{Words, Zone};
 
 /// Numbered steps of a story; with more, each rule is told once.
 const STEPS_MAX: usize = 40;
@@ -74,6 +74,11 @@ impl<'a> View<'a> {
         title_of(rule, self.words)
     }
 
+    /// What a rule says to do first; may be empty.
+    pub(crate) fn response<'r>(&self, rule: &'r RuleFacts) -> &'r str {
+        self.words.language().response(rule)
+    }
+
     /// What a line says; a correlation is told by its title, as in the text story.
     pub(crate) fn sentence(&self, line: &Line) -> String {
         let actor = short(&name_of(&principal_of(&line.event))).to_owned();
@@ -110,11 +115,6 @@ impl<'a> View<'a> {
         });
         page.text(&self.words.severity(severity.word()));
         page.close("span");
-    }
-
-    /// Whether texts that exist in English only suit the reader.
-    pub(crate) fn is_english(&self) -> bool {
-        self.words.language() == Language::English
     }
 }
 
