@@ -40,8 +40,9 @@ lint: setup-test
 bench: setup
 	cargo run --release --package vigie-benches
 
+# Everything, then the scenarios again at full size; each prints its figures.
 soak: test
-	VIGIE_SOAK=1 cargo nextest run --workspace --cargo-profile ci
+	VIGIE_SOAK=1 cargo nextest run --package vigie-tests --cargo-profile ci --profile soak -E 'binary(scenarios)'
 
 dist: setup
 	cargo run --quiet --profile ci --package xtask -- dist

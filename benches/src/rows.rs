@@ -8,7 +8,7 @@ use rsigma_eval::event::JsonEvent;
 use vigie_detect::{LogQuery, Match, RuleSet, RuleSource, Scratch};
 use vigie_model::{Event, MemorySource};
 use vigie_normalise::Mapping;
-use vigie_pipeline::{Hunt, Lane, Lanes, Progress};
+use vigie_pipeline::{Hunt, Lanes, Progress};
 use vigie_record::{PathSet, Row, Walk};
 
 use crate::corpus::Corpus;
@@ -203,12 +203,7 @@ fn hunt(source: &MemorySource, lanes: &Lanes, rules: &RuleSet, threads: usize) -
 /// The whole hunt, duplicates, chains and promoted columns included, against building a `Value`.
 fn end_to_end(corpus: &Corpus, rules: &[(String, String)]) -> (f64, f64) {
     let set = parse(rules);
-    let lanes = Lanes {
-        lanes: vec![Lane::mapped(&cloudtrail(), &set)],
-        forced: None,
-        envelope_keys: vec!["Records".into()],
-        exports: Vec::new(),
-    };
+    let lanes = Lanes::mapped(&[cloudtrail()], &set);
     let source = memory(corpus);
     let peer = || {
         for line in &corpus.lines {
@@ -236,12 +231,7 @@ fn process() -> Duration {
 
 fn cores(corpus: &Corpus, rules: &[(String, String)]) -> (f64, f64) {
     let set = parse(rules);
-    let lanes = Lanes {
-        lanes: vec![Lane::mapped(&cloudtrail(), &set)],
-        forced: None,
-        envelope_keys: vec!["Records".into()],
-        exports: Vec::new(),
-    };
+    let lanes = Lanes::mapped(&[cloudtrail()], &set);
     let source = memory(corpus);
     let (mut one, mut two) = (Vec::new(), Vec::new());
     for _ in 0..PASSES {

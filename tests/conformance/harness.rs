@@ -20,8 +20,9 @@ pub fn rules(files: impl IntoIterator<Item = (String, String)>) -> RuleSet {
 /// A lane that matches records as they are, with `_uid` as their id.
 pub fn native_lanes(log: &str, set: &RuleSet, time: &str) -> Lanes {
     let generic = GenericPaths { time: vec![time.to_owned()], id: vec!["_uid".to_owned()], taxonomies: taxonomies() };
-    let lane = Lane::native(&LogType::parse(log).unwrap(), set, &generic);
-    Lanes { lanes: vec![lane], forced: Some(0), envelope_keys: Vec::new(), exports: Vec::new() }
+    let mut lanes = Lanes::mapped(&[], set);
+    lanes.force(&LogType::parse(log).unwrap(), set, &generic);
+    lanes
 }
 
 /// The taxonomies of the content, by log type.
@@ -100,12 +101,7 @@ pub fn builtin_rules() -> RuleSet {
 
 /// The lane of CloudTrail with rules.
 pub fn builtin_lanes(set: &RuleSet) -> Lanes {
-    Lanes {
-        lanes: vec![Lane::mapped(&cloudtrail(), set)],
-        forced: None,
-        envelope_keys: vec!["Records".to_owned()],
-        exports: Vec::new(),
-    }
+    Lanes::mapped(&[cloudtrail()], set)
 }
 
 /// The file name of a rule without its ending.

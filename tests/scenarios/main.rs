@@ -9,11 +9,14 @@
 )]
 
 mod collection;
+mod command;
 mod demo;
 mod french;
 mod markup;
+mod fuzz;
 mod order;
 mod payloads;
 mod poison;
 mod shapes;
 mod signature;
+mod soak;

@@ -1,11 +1,13 @@
 //! Arrival order cannot matter: shuffled files, spilled memory, the same bytes out.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 use vigie_tests::vigie;
 
 use crate::demo::write_demo;
+use crate::soak::is_soak;
 
 /// A fixed shuffle: the same seed gives the same order.
 fn shuffle<T>(items: &mut [T], mut seed: u64) {
@@ -37,13 +39,16 @@ fn records(folder: &Path) -> Vec<String> {
 fn done_hunt_5_shuffles_give_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let logs = folder.path().join("logs");
-    write_demo(&logs, 30_000, false);
+    write_demo(&logs, if is_soak() { 1_000_000 } else { 30_000 }, false);
     let mut lines = records(&logs);
+    fs::remove_dir_all(&logs).unwrap();
     let file = folder.path().join("shuffled.json");
     let mut first: Option<(String, String)> = None;
     for seed in 0..10u64 {
         shuffle(&mut lines, seed);
-        fs::write(&file, lines.join("\n")).unwrap();
+        let mut out = std::io::BufWriter::new(fs::File::create(&file).unwrap());
+        lines.iter().for_each(|line| writeln!(out, "{line}").unwrap());
+        out.flush().unwrap();
         let path = file.to_str().unwrap();
         let threads = (1 + seed % 3).to_string();
         let found = vigie(&["hunt", path, "-o", "ndjson", "--spill-kib", "256", "--threads", &threads]).unwrap();

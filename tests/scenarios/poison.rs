@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use vigie_detect::{RuleSet, RuleSource};
 use vigie_model::{ByteStream, MemorySource, ObjectInfo, Source};
 use vigie_normalise::Mapping;
-use vigie_pipeline::{Hunt, Lane, Lanes, Outcome, Progress, RejectReason};
+use vigie_pipeline::{Hunt, Lanes, Outcome, Progress, RejectReason};
 use vigie_tests::vigie;
 
 use crate::shapes::gzip;
@@ -405,8 +405,7 @@ impl Hunter {
         assert!(errors.is_empty(), "{errors:?}");
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../content/vendors/aws/logs/cloudtrail");
         let mapping = Mapping::parse(&|name| fs::read_to_string(folder.join(name)).ok()).unwrap();
-        let lanes =
-            Lanes { lanes: vec![Lane::mapped(&mapping, &rules)], forced: None, envelope_keys: vec!["Records".to_owned()] };
+        let lanes = Lanes::mapped(&[mapping], &rules);
         Hunter { rules, lanes }
     }
 

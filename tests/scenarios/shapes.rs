@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use vigie_tests::vigie;
 
 /// A call that a rule of ours finds.
-fn record(number: u32) -> Value {
+pub fn record(number: u32) -> Value {
     json!({
         "eventVersion": "1.11",
         "userIdentity": {
@@ -26,6 +26,7 @@ fn record(number: u32) -> Value {
     })
 }
 
+/// Bytes as one gzip member.
 pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(bytes).unwrap();

@@ -240,6 +240,19 @@ impl RuleSet {
         self.rules.iter().position(has_name).and_then(|number| u32::try_from(number).ok())
     }
 
+    /// The names that a filter gives and no rule has: there it silences nothing.
+    pub fn lost_targets(&self, filter: u32) -> Vec<&str> {
+        match self.rules.get(filter as usize).map(|rule| &rule.body) {
+            Some(Body::Filter(filter)) => match &filter.rules {
+                FilterRuleTarget::Specific(names) => {
+                    names.iter().map(String::as_str).filter(|name| self.find(name).is_none()).collect()
+                }
+                FilterRuleTarget::Any => Vec::new(),
+            },
+            _ => Vec::new(),
+        }
+    }
+
     /// Facts about every rule, by number.
     pub fn facts(&self) -> &[RuleFacts] {
         &self.facts

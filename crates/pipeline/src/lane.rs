@@ -158,3 +158,27 @@ pub struct Lanes {
     /// Tables that are exports of all logs.
     pub exports: Vec<Export>,
 }
+
+impl Lanes {
+    /// A lane for each mapping; every record finds its own.
+    pub fn mapped(mappings: &[Mapping], rules: &RuleSet) -> Lanes {
+        let mut envelope_keys: Vec<String> = mappings.iter().flat_map(|mapping| mapping.envelope_keys.clone()).collect();
+        envelope_keys.sort();
+        envelope_keys.dedup();
+        Lanes {
+            lanes: mappings.iter().map(|mapping| Lane::mapped(mapping, rules)).collect(),
+            forced: None,
+            envelope_keys,
+            exports: mappings.iter().flat_map(|mapping| mapping.exports.clone()).collect(),
+        }
+    }
+
+    /// Sends every record to the lane of `log`, which is read without a mapping when none is here.
+    pub fn force(&mut self, log: &LogType, rules: &RuleSet, generic: &GenericPaths) {
+        let known = self.lanes.iter().position(|lane| lane.log == *log);
+        self.forced = known.or_else(|| {
+            self.lanes.push(Lane::native(log, rules, generic));
+            self.lanes.len().checked_sub(1)
+        });
+    }
+}

@@ -162,11 +162,12 @@ impl Cutter {
     }
 
     fn start(&mut self, buffer: &[u8], at: usize, end: bool, cuts: &mut Vec<Cut>) -> Step {
-        let mut at = skip_space(buffer, at);
+        let at = skip_space(buffer, at);
         let rest = buffer.get(at..).unwrap_or_default();
         if rest.starts_with(BYTE_ORDER_MARK) {
-            at = skip_space(buffer, at + 3);
-        } else if !rest.is_empty() && !end && BYTE_ORDER_MARK.starts_with(rest) {
+            return Step::Go(at + BYTE_ORDER_MARK.len());
+        }
+        if !rest.is_empty() && !end && BYTE_ORDER_MARK.starts_with(rest) {
             return Step::Wait(at);
         }
         match buffer.get(at) {
@@ -259,8 +260,9 @@ impl Cutter {
             }
             at = skip_space(buffer, at + 1);
             if buffer.get(at) == Some(&b'[') && self.envelope_keys.iter().any(|known| known.as_bytes() == key) {
+                // Without its first member nothing is decided: an array of numbers makes no envelope.
                 let first = buffer.get(skip_space(buffer, at + 1)).copied();
-                return matches!(first, Some(b'{' | b'[' | b']') | None).then_some(at);
+                return matches!(first, Some(b'{' | b'[' | b']')).then_some(at);
             }
             at = skip_space(buffer, value_end(buffer, at));
             if buffer.get(at) != Some(&b',') {
@@ -304,11 +306,11 @@ impl Cutter {
     }
 
     fn member(&mut self, buffer: &[u8], at: usize, end: bool, enveloped: bool, cuts: &mut Vec<Cut>) -> Step {
-        let mut at = skip_space(buffer, at);
-        if buffer.get(at) == Some(&b',') {
-            at = skip_space(buffer, at + 1);
-        }
+        let begin = skip_space(buffer, at);
+        let at = if buffer.get(begin) == Some(&b',') { skip_space(buffer, begin + 1) } else { begin };
         match buffer.get(at) {
+            // A comma goes together with what follows it, so that a second comma is not taken for it.
+            None if !end && at - begin <= self.record_bytes_max => Step::Wait(begin),
             None => Step::Go(at),
             Some(b']') => {
                 // The envelope's own object is still open: depth one.
@@ -332,7 +334,10 @@ impl Cutter {
                 }
                 Step::Go(stop)
             }
-            Some(_) => self.stray_member(buffer, at, end, cuts),
+            Some(_) => match self.stray_member(buffer, at, end, cuts) {
+                Step::Wait(_) => Step::Wait(begin),
+                step => step,
+            },
         }
     }
 

@@ -66,7 +66,7 @@ pub(crate) struct HuntOptions {
     /// A folder or file of Sigma rules, correlations and filters (repeatable)
     #[arg(long, value_name = "PATH")]
     pub(crate) rules: Vec<PathBuf>,
-    /// Leave out the rules that come with Vigie
+    /// Leave out the rules inside the binary; those of --rules and --content stay
     #[arg(long)]
     pub(crate) no_builtin: bool,
     /// A content folder laid over the one inside the binary

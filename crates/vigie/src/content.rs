@@ -1,6 +1,6 @@
 //! Content: what is embedded in the binary, with a folder of the user's laid over it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
@@ -19,6 +19,18 @@ const FOLDER_DEPTH_MAX: usize = 16;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Content {
     pub(crate) files: BTreeMap<String, String>,
+    /// Paths of the files that came from the user's folder.
+    laid_over: BTreeSet<String>,
+}
+
+/// How a person gets the logs of a vendor.
+pub(crate) struct Export {
+    /// The vendor's name.
+    pub(crate) name: String,
+    /// The command.
+    pub(crate) command: String,
+    /// What `--log` must be given, where no log of the vendor has a mapping.
+    pub(crate) native_log: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -53,7 +65,9 @@ impl Content {
     pub(crate) fn load(folder: Option<&Path>) -> Result<Content, Error> {
         let mut content = Content::embedded();
         if let Some(folder) = folder {
-            content.files.extend(read_tree(folder)?);
+            let files = read_tree(folder)?;
+            content.laid_over.extend(files.keys().cloned());
+            content.files.extend(files);
         }
         Ok(content)
     }
@@ -114,18 +128,27 @@ impl Content {
         self.files.iter().filter(is_rule).map(|(place, text)| RuleSource { place: place.clone(), text: text.clone() }).collect()
     }
 
-    /// Export commands of vendors: name and command.
-    pub(crate) fn exports(&self) -> Vec<(String, String)> {
+    /// The rules among them that stand in the user's folder, not in the binary alone.
+    pub(crate) fn rules_laid_over(&self) -> Vec<RuleSource> {
+        self.rules().into_iter().filter(|rule| self.laid_over.contains(&rule.place)).collect()
+    }
+
+    /// How to get the logs of each vendor.
+    pub(crate) fn exports(&self) -> Vec<Export> {
         let is_vendor = |(path, _): &(&String, &String)| path.ends_with("/vendor.toml");
-        let read = |(_, text): (&String, &String)| {
+        let read = |(path, text): (&String, &String)| {
             let table: toml::Table = text.parse().ok()?;
-            Some((table.get("name")?.as_str()?.to_owned(), table.get("export")?.as_str()?.to_owned()))
+            let word = |key: &str| Some(table.get(key)?.as_str()?.to_owned());
+            let logs = path.replace("vendor.toml", "logs/");
+            let is_mapped = self.files.keys().any(|path| path.starts_with(&logs) && path.ends_with("/log.toml"));
+            Some(Export { name: word("name")?, command: word("export")?, native_log: word("native_log").filter(|_| !is_mapped) })
         };
         self.files.iter().filter(is_vendor).filter_map(read).collect()
     }
 }
 
-fn is_yaml(path: &str) -> bool {
+/// Whether a file may hold rules, by its name.
+pub(crate) fn is_yaml(path: &str) -> bool {
     path.ends_with(".yml") || path.ends_with(".yaml")
 }
 

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use crate::arguments::DemoOptions;
 use crate::content::Content;
 use crate::error::Error;
+use crate::output::line;
 
 /// Runs the command.
 pub(crate) fn run(options: &DemoOptions) -> Result<ExitCode, Error> {
@@ -36,7 +37,12 @@ pub(crate) fn run(options: &DemoOptions) -> Result<ExitCode, Error> {
         Ok(())
     })
     .map_err(|error| Error::Failed(error.to_string()))?;
-    println!("{} events in {objects} files under {}; the truth is in {}", truth.events, root.display(), truth_path.display());
+    line(format_args!(
+        "{} events in {objects} files under {}; the truth is in {}",
+        truth.events,
+        root.display(),
+        truth_path.display()
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 

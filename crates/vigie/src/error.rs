@@ -16,6 +16,8 @@ pub(crate) enum Error {
     Usage(String),
     /// It could not be done.
     Failed(String),
+    /// Whoever reads the output closed it, as `head` does: a quiet end.
+    Closed,
 }
 
 impl Error {
@@ -23,6 +25,7 @@ impl Error {
         match self {
             Error::Usage(_) => ExitCode::from(2),
             Error::Failed(_) => ExitCode::FAILURE,
+            Error::Closed => ExitCode::SUCCESS,
         }
     }
 }
@@ -31,12 +34,13 @@ impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Usage(what) | Error::Failed(what) => out.write_str(what),
+            Error::Closed => out.write_str("the output was closed"),
         }
     }
 }
 
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Error {
-        Error::Failed(error.to_string())
+        if error.kind() == io::ErrorKind::BrokenPipe { Error::Closed } else { Error::Failed(error.to_string()) }
     }
 }

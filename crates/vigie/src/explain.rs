@@ -1,6 +1,5 @@
 //! `vigie hunt --explain`: one event, the record it came from, and what the rules say of it.
 
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use vigie_pipeline::Explained;
@@ -8,6 +7,7 @@ use vigie_report::Words as _;
 
 use crate::error::Error;
 use crate::hunt::Setup;
+use crate::output::line;
 use crate::words::ContentWords;
 
 /// Prints what is known of an event.
@@ -39,7 +39,7 @@ pub(crate) fn print(event: &str, setup: &Setup, found: &[Explained], words: &Con
     if let Some(document) = &first.document {
         lines.push(format!("\nOCSF\n{}", pretty(document)));
     }
-    writeln!(io::stdout(), "{}", lines.join("\n"))?;
+    line(format_args!("{}", lines.join("\n")))?;
     Ok(ExitCode::SUCCESS)
 }
 

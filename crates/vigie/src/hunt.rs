@@ -16,6 +16,7 @@ use vigie_report::{Facts, StoryBuilder, Words as _};
 use crate::arguments::{Format, HuntOptions, Lang, Level};
 use crate::content::{Content, user_rules};
 use crate::error::{Error, FOUND, PARTIAL};
+use crate::output::note;
 use crate::words::{ContentWords, zone};
 
 /// Everything a run needs before it reads.
@@ -107,7 +108,7 @@ fn chain_of(finding: &Finding, chains: &Chains) -> Chain {
 /// Loads rules and lanes; a rule that cannot run is said on the terminal and the run goes on when it
 /// is one of ours, and stops when the user gave it.
 fn set_up(content: &Content, options: &HuntOptions) -> Result<Setup, Error> {
-    let mut sources = if options.no_builtin { Vec::new() } else { content.rules() };
+    let mut sources = if options.no_builtin { content.rules_laid_over() } else { content.rules() };
     sources.extend(user_rules(&options.rules)?);
     let (rules, errors) = RuleSet::parse(&sources, content.classes());
     if let Some(first) = errors.first() {
@@ -119,21 +120,12 @@ fn set_up(content: &Content, options: &HuntOptions) -> Result<Setup, Error> {
         return Err(Error::Failed(format!("{first}{rest}")));
     }
     let mappings = content.mappings()?;
-    let mut lanes: Vec<Lane> = mappings.iter().map(|mapping| Lane::mapped(mapping, &rules)).collect();
-    let mut forced = None;
+    let mut lanes = Lanes::mapped(&mappings, &rules);
     if let Some(name) = &options.log {
         let log = LogType::parse(name).ok_or_else(|| Error::Usage(format!("`{name}` is no log type; write product/service")))?;
-        forced = lanes.iter().position(|lane| lane.log == log);
-        if forced.is_none() {
-            lanes.push(Lane::native(&log, &rules, &content.generic()?));
-            forced = Some(lanes.len() - 1);
-        }
+        lanes.force(&log, &rules, &content.generic()?);
     }
-    let mut envelope_keys: Vec<String> = mappings.iter().flat_map(|mapping| mapping.envelope_keys.clone()).collect();
-    envelope_keys.sort();
-    envelope_keys.dedup();
-    let exports = mappings.iter().flat_map(|mapping| mapping.exports.clone()).collect();
-    Ok(Setup { rules, lanes: Lanes { lanes, forced, envelope_keys, exports }, digests: content.digests()? })
+    Ok(Setup { rules, lanes, digests: content.digests()? })
 }
 
 fn hunt(
@@ -190,9 +182,9 @@ fn show_progress(progress: &Progress, total: u64, words: &ContentWords, done: &A
                 ("left", &format!("{left:.0}")),
             ],
         );
-        eprint!("\r{line}   ");
+        let _ = write!(io::stderr(), "\r{line}   ");
     }
-    eprint!("\r{:80}\r", "");
+    let _ = write!(io::stderr(), "\r{:80}\r", "");
 }
 
 /// Reads an instant of the command line: RFC 3339 or a date, UTC.
@@ -297,7 +289,10 @@ fn nothing_read(content: &Content, folder: &Folder, outcome: &Outcome, words: &C
     lines.extend(outcome.foreign_files.iter().take(5).map(|(name, guess)| pair(name, &words.reason(guess))));
     lines.push(String::new());
     lines.push(words.label("nothing.exports", &[]));
-    lines.extend(content.exports().iter().map(|(name, command)| pair(name, command)));
+    for export in content.exports() {
+        lines.push(pair(&export.name, &export.command));
+        lines.extend(export.native_log.map(|log| words.label("nothing.unmapped", &[("log", &log)])));
+    }
     lines.push(words.label("nothing.native", &[]));
     lines.push(String::new());
     lines.join("\n")
@@ -323,5 +318,5 @@ fn summary(options: &HuntOptions, outcome: &Outcome, words: &ContentWords) {
             ("place", &options.out.as_ref().map(place).unwrap_or_default()),
         ],
     );
-    eprintln!("{line}");
+    note(format_args!("{line}"));
 }

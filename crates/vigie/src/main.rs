@@ -6,6 +6,7 @@ mod demo;
 mod error;
 mod explain;
 mod hunt;
+mod output;
 mod proof;
 mod rule;
 mod sample;
@@ -16,6 +17,7 @@ use std::process::ExitCode;
 
 use arguments::{Arguments, Command};
 use clap::Parser;
+use error::Error;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -26,8 +28,7 @@ vigie hunt FOLDER      what happened in a folder of cloud logs
 vigie demo --write DIR a seeded intrusion to try it on
 vigie rule list        what it looks for
 
-`vigie help` lists everything.
-";
+`vigie help` lists everything.";
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -39,17 +40,16 @@ fn main() -> ExitCode {
         }
     };
     let result = match arguments.command {
-        None => {
-            print!("{START}");
-            Ok(ExitCode::SUCCESS)
-        }
+        None => output::line(format_args!("{START}")).map(|()| ExitCode::SUCCESS),
         Some(Command::Hunt(options)) => hunt::run(&options),
         Some(Command::Demo(options)) => demo::run(&options),
         Some(Command::Test(options)) => test::run(&options),
         Some(Command::Rule(command)) => rule::run(&command),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("vigie: {error}");
+        if !matches!(error, Error::Closed) {
+            output::note(format_args!("vigie: {error}"));
+        }
         error.code()
     })
 }

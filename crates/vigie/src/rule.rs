@@ -7,6 +7,7 @@ use vigie_detect::{RuleSet, RuleState};
 use crate::arguments::RuleCommand;
 use crate::content::{Content, user_rules};
 use crate::error::{Error, FOUND};
+use crate::output::line;
 
 /// Runs the command.
 pub(crate) fn run(command: &RuleCommand) -> Result<ExitCode, Error> {
@@ -24,16 +25,16 @@ fn lint(content: &Content, paths: &[std::path::PathBuf]) -> Result<ExitCode, Err
     let files = sources.len();
     let (set, errors) = RuleSet::parse(&sources, content.classes());
     for error in &errors {
-        println!("{error}");
+        line(format_args!("{error}"))?;
     }
     let mut inactive = 0;
     for (number, facts) in set.facts().iter().enumerate() {
         if let Some(RuleState::Inactive(why)) = set.state(u32::try_from(number).unwrap_or(u32::MAX)) {
-            println!("{}: inactive: {why}", facts.place);
+            line(format_args!("{}: inactive: {why}", facts.place))?;
             inactive += 1;
         }
     }
-    println!("{} rules in {files} files: {} errors, {inactive} inactive", set.facts().len(), errors.len());
+    line(format_args!("{} rules in {files} files: {} errors, {inactive} inactive", set.facts().len(), errors.len()))?;
     Ok(if errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
 }
 
@@ -52,7 +53,14 @@ fn list(content: &Content, paths: &[std::path::PathBuf]) -> Result<ExitCode, Err
             Some(RuleState::Inactive(_)) => "inactive",
             Some(RuleState::Filter) | None => "filter",
         };
-        println!("{:<13} {:<11} {}  {} [{}]", facts.severity.word(), state, facts.id, facts.title, facts.techniques.join(" "));
+        line(format_args!(
+            "{:<13} {:<11} {}  {} [{}]",
+            facts.severity.word(),
+            state,
+            facts.id,
+            facts.title,
+            facts.techniques.join(" ")
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -70,7 +78,7 @@ fn explain(content: &Content, name: &str, paths: &[std::path::PathBuf]) -> Resul
     let Some(facts) = set.facts().iter().rfind(fits) else {
         return Err(Error::Failed(format!("no rule is called `{name}`; `vigie rule list` names them all")));
     };
-    println!(
+    line(format_args!(
         "{}\n{} / {}\nid {}\nwritten by {}\nfile {}",
         facts.title,
         facts.title_fr,
@@ -78,13 +86,13 @@ fn explain(content: &Content, name: &str, paths: &[std::path::PathBuf]) -> Resul
         facts.id,
         facts.author,
         facts.place
-    );
-    println!("techniques {}\ntactics {}", facts.techniques.join(" "), facts.tactics.join(" "));
+    ))?;
+    line(format_args!("techniques {}\ntactics {}", facts.techniques.join(" "), facts.tactics.join(" ")))?;
     if let Some(text) = content.files.get(&facts.place) {
-        println!("\n{text}");
+        line(format_args!("\n{text}"))?;
     }
     if let Some(page) = content.files.get(&facts.place.replace(".yml", ".md")) {
-        println!("{page}");
+        line(format_args!("{page}"))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -110,7 +118,7 @@ fn new(name: &str) -> Result<ExitCode, Error> {
         }
         std::fs::write(&path, text)?;
     }
-    println!("wrote {name}.yml and {name}.md; fill in both, then run `vigie test .`");
+    line(format_args!("wrote {name}.yml and {name}.md; fill in both, then run `vigie test .`"))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::ExitCode;
 
-use vigie_detect::{RuleSet, RuleSource};
+use vigie_detect::{RuleSet, RuleSource, RuleState};
 use vigie_model::MemorySource;
 use vigie_model::limits::RECORD_BYTES_MAX;
 use vigie_normalise::Mapping;
@@ -12,30 +12,29 @@ use vigie_pipeline::{Hunt, Lane, Lanes, Progress};
 use vigie_record::{Cut, Made, TableCutter};
 
 use crate::arguments::TestOptions;
-use crate::content::{Content, read_tree};
+use crate::content::{Content, is_yaml, read_tree};
 use crate::error::{Error, FOUND};
+use crate::output::line;
 use crate::sample::{Sample, samples};
 
 /// Memory for sorting in a test: samples are small.
 const SPILL_BYTES: usize = 4 * 1024 * 1024;
+/// A YAML file with one of these is meant for us; other YAML may lie in the folder.
+const RULE_KEYS: [&str; 3] = ["title:", "logsource:", "correlation:"];
 
 /// What the tests found.
 #[derive(Default)]
 struct Tally {
-    passed: usize,
+    passed: Vec<String>,
     failures: Vec<String>,
-    verbose: bool,
+    /// Filters: compiled, and tried on no sample.
+    filters: Vec<String>,
 }
 
 impl Tally {
     fn check(&mut self, name: String, result: Result<(), String>) {
         match result {
-            Ok(()) => {
-                self.passed += 1;
-                if self.verbose {
-                    println!("ok   {name}");
-                }
-            }
+            Ok(()) => self.passed.push(name),
             Err(why) => self.failures.push(format!("FAIL {name}: {why}")),
         }
     }
@@ -51,13 +50,21 @@ pub(crate) fn run(options: &TestOptions) -> Result<ExitCode, Error> {
         }
         Some(path) => tree(path)?,
     };
-    let mut tally = Tally { verbose: options.verbose, ..Tally::default() };
+    let mut tally = Tally::default();
     let mappings = content.mappings()?;
     test_rules(&content, &mappings, &rules, &mut tally);
     test_mappings(&content, &mappings, &mut tally);
     test_words(&content, &mappings, &mut tally)?;
-    tally.failures.iter().for_each(|failure| println!("{failure}"));
-    println!("{} passed, {} failed", tally.passed, tally.failures.len());
+    for name in tally.passed.iter().filter(|_| options.verbose) {
+        line(format_args!("ok   {name}"))?;
+    }
+    for filter in &tally.filters {
+        line(format_args!("filter {filter}: compiled; filters have no samples"))?;
+    }
+    for failure in &tally.failures {
+        line(format_args!("{failure}"))?;
+    }
+    line(format_args!("{} passed, {} failed", tally.passed.len(), tally.failures.len()))?;
     Ok(if tally.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
 }
 
@@ -72,33 +79,50 @@ fn tree(path: &Path) -> Result<(Content, BTreeMap<String, String>), Error> {
 
 /// Every rule file, alone, on the samples of its page.
 fn test_rules(content: &Content, mappings: &[Mapping], files: &BTreeMap<String, String>, tally: &mut Tally) {
-    for (place, text) in files {
-        let is_rule =
-            (place.ends_with(".yml") || place.ends_with(".yaml")) && text.contains("title:") && !text.contains("\nfilter:");
-        if !is_rule {
-            continue;
-        }
-        let source = RuleSource { place: place.clone(), text: text.clone() };
+    let is_rule = |(place, text): &(&String, &String)| is_yaml(place) && RULE_KEYS.iter().any(|key| text.contains(*key));
+    let source = |(place, text): (&String, &String)| RuleSource { place: place.clone(), text: text.clone() };
+    let mut sources = content.rules();
+    sources.retain(|rule| !files.contains_key(&rule.place));
+    sources.extend(files.iter().filter(is_rule).map(source));
+    let (all, _) = RuleSet::parse(&sources, content.classes());
+    for (place, text) in files.iter().filter(is_rule) {
+        let source = source((place, text));
         let (set, errors) = RuleSet::parse(&[source], content.classes());
         let compiled = errors.first().map_or(Ok(()), |error| Err(error.to_string()));
         let is_broken = compiled.is_err();
         tally.check(format!("{place} compiles"), compiled);
-        if is_broken {
+        let is_filter = |number: usize| set.state(u32::try_from(number).unwrap_or(u32::MAX)) == Some(&RuleState::Filter);
+        test_filters(&all, place, tally);
+        if is_broken || (0..set.facts().len()).all(is_filter) {
             continue;
         }
-        let lanes: Vec<Lane> = mappings.iter().map(|mapping| Lane::mapped(mapping, &set)).collect();
-        let blind: Vec<String> = lanes.iter().flat_map(Lane::blind_rules).map(|(_, path)| path).collect();
+        let lanes = Lanes::mapped(mappings, &set);
+        let blind: Vec<String> = lanes.lanes.iter().flat_map(Lane::blind_rules).map(|(_, path)| path).collect();
         tally.check(
             format!("{place} reads fields that a mapping gives"),
             if blind.is_empty() { Ok(()) } else { Err(blind.join(", ")) },
         );
-        let lanes = Lanes { lanes, forced: None, envelope_keys: Vec::new(), exports: Vec::new() };
         let page = place.replace(".yaml", ".yml").replace(".yml", ".md");
         match files.get(&page).map(|page| samples(page)) {
             None => tally.check(format!("{place} has a page"), Err(format!("write {page} with samples"))),
             Some(Err(why)) => tally.check(page, Err(why)),
             Some(Ok(samples)) => test_samples(&page, &set, &lanes, &samples, tally),
         }
+    }
+}
+
+/// The filters of a file: what they name must exist, among our rules or those beside them.
+fn test_filters(all: &RuleSet, place: &str, tally: &mut Tally) {
+    for (number, facts) in (0u32..).zip(all.facts()).filter(|(_, facts)| facts.place == place) {
+        if all.state(number) != Some(&RuleState::Filter) {
+            continue;
+        }
+        let lost = all.lost_targets(number).join(", ");
+        tally.filters.push(format!("{place}, {}", facts.title));
+        tally.check(
+            format!("{place} filters rules that exist"),
+            if lost.is_empty() { Ok(()) } else { Err(format!("no rule has the name or id {lost}; `vigie rule list` gives ids")) },
+        );
     }
 }
 

@@ -1,4 +1,4 @@
-//! `cargo xtask dist`: the release binary with licences, in one archive.
+//! `cargo xtask dist`: the release binary with its manual, completions and licences, in one archive.
 
 use std::fs;
 use std::path::Path;
@@ -30,6 +30,11 @@ fn pack(root: &Path) -> Result<String, String> {
     copy(&Path::new(&target).join("release/vigie"), "vigie")?;
     for name in ["LICENSE", "README.md", "CHANGELOG.md"] {
         copy(&root.join(name), name)?;
+    }
+    for (name, content) in crate::manual::files().map_err(|error| error.to_string())? {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap_or(&folder)).map_err(|error| error.to_string())?;
+        fs::write(path, content).map_err(|error| error.to_string())?;
     }
     fs::write(folder.join("THIRD-PARTY.txt"), third_party(root)?).map_err(|error| error.to_string())?;
     let archive = format!("{target}/dist/vigie.tar.gz");

@@ -3,6 +3,7 @@
 mod architecture;
 mod content;
 mod dist;
+mod manual;
 mod requirements;
 mod sources;
 

@@ -66,6 +66,13 @@ fn bad_text_costs_only_itself() {
 }
 
 #[test]
+fn where_a_buffer_ends_decides_nothing() {
+    check("{\"Records\":[1,2]}", Shape::Lines, &["{\"Records\":[1,2]}"]);
+    check("[{\"a\":1},,{\"b\":2}]", Shape::Array, &[r#"{"a":1}"#, "!,", r#"{"b":2}"#]);
+    check("\u{feff}\u{feff}{\"a\":1}", Shape::Lines, &[r#"{"a":1}"#]);
+}
+
+#[test]
 fn an_oversize_record_becomes_its_head() {
     let long = format!("{{\"a\":\"{}\"}}", "x".repeat(200));
     let head = format!("~{}", &long[..64]);
