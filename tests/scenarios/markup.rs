@@ -75,6 +75,10 @@ impl Page {
     }
 
     fn element(&mut self, element: &str, values: &BTreeMap<String, String>) {
+        // How the page holds words with a dash together: as many as there are such words.
+        if element == "span" && values.len() == 1 && values.get("class").is_some_and(|class| class == "nowrap") {
+            return;
+        }
         let mut count = |attribute: &str| *self.parts.entry((element.to_owned(), attribute.to_owned())).or_default() += 1;
         count("");
         values.keys().for_each(|attribute| count(attribute));

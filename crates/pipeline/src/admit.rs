@@ -66,6 +66,7 @@ pub(crate) fn read_file(
     let mut admitted = Admitted { shape: Shape::Unknown, bytes: 0, head: Vec::new(), hash: None, error: None };
     let mut hasher = is_hashed.then(Sha256::new);
     let mut filled = 0;
+    let mut cut_short = None;
     loop {
         let (read, end) = fill(reader, &mut batch.bytes, filled, &mut admitted);
         if let Some(hasher) = &mut hasher {
@@ -80,6 +81,9 @@ pub(crate) fn read_file(
         }
         let mut used = cutter.cut(plain, end, &mut batch.cuts);
         admitted.shape = cutter.shape();
+        if end && admitted.error.is_none() && table.is_none() && cutter.is_open() {
+            cut_short = Some("ends before its array is closed".to_owned());
+        }
         if admitted.shape == Shape::Foreign {
             table = table.or_else(|| TableCutter::begin(plain, &lanes.exports, RECORD_BYTES_MAX));
         }
@@ -102,6 +106,7 @@ pub(crate) fn read_file(
         batch.places.clear();
         if end || is_foreign {
             admitted.hash = hasher.filter(|_| admitted.error.is_none()).map(|hasher| hex(&hasher.finalize()));
+            admitted.error = admitted.error.or(cut_short);
             return admitted;
         }
         batch.file = file;

@@ -43,8 +43,8 @@ enum Head {
 /// Reads one row at a time into its own memory.
 #[derive(Debug)]
 struct Rows {
-    /// The state machine before a row; a used one may stand inside a quote.
-    fresh: Reader,
+    /// The state machine; reset before each row, since a used one may stand inside a quote.
+    reader: Reader,
     row_bytes_max: usize,
     text: Vec<u8>,
     ends: Vec<usize>,
@@ -54,7 +54,7 @@ struct Rows {
 impl Rows {
     fn new(delimiter: u8, row_bytes_max: usize) -> Rows {
         Rows {
-            fresh: ReaderBuilder::new().delimiter(delimiter).build(),
+            reader: ReaderBuilder::new().delimiter(delimiter).build(),
             row_bytes_max,
             // The cells of a row are shorter than the row; at the end of a file a line break is added.
             text: vec![0; row_bytes_max + 4],
@@ -67,7 +67,8 @@ impl Rows {
     fn row(&mut self, rest: &[u8], end: bool) -> Head {
         let is_long = rest.len() > self.row_bytes_max;
         let window = rest.get(..self.row_bytes_max).unwrap_or(rest);
-        let mut reader = self.fresh.clone();
+        let reader = &mut self.reader;
+        reader.reset();
         let (mut result, read, written, columns) = reader.read_record(window, &mut self.text, &mut self.ends);
         self.columns = columns;
         if result == ReadRecordResult::InputEmpty && end && !is_long {

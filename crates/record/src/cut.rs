@@ -5,9 +5,11 @@
 
 use std::ops::Range;
 
-use crate::json::{skip_space, value_end};
+use crate::json::{Extent, container_extent, skip_space, value_end};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+/// Bytes looked at before a file is called foreign: so far lines that are no JSON may stand first.
+const FOREIGN_BYTES: usize = 64 * 1024;
 
 /// How the bytes of one file are laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,6 +128,12 @@ impl Cutter {
         Cutter { envelope_keys, record_bytes_max, state: State::Start, shape: Shape::Unknown, next_member: Vec::new() }
     }
 
+    /// Whether an array or an envelope that has begun is not closed yet: at the end of a file, that
+    /// it was cut.
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, State::Member { .. } | State::Tail(_) | State::Skip(..))
+    }
+
     /// The layout seen so far.
     pub fn shape(&self) -> Shape {
         self.shape
@@ -178,11 +186,15 @@ impl Cutter {
                 Step::Go(at + 1)
             }
             Some(b'{') => self.object(buffer, at, end, cuts),
-            Some(_) if self.shape == Shape::Unknown => {
-                self.shape = Shape::Foreign;
-                self.state = State::Foreign;
-                Step::Go(at)
-            }
+            Some(_) if self.shape == Shape::Unknown => match rest.get(..FOREIGN_BYTES) {
+                None if !end => Step::Wait(at),
+                head if has_json_line(head.unwrap_or(rest)) => self.stray(buffer, at, end, cuts),
+                _ => {
+                    self.shape = Shape::Foreign;
+                    self.state = State::Foreign;
+                    Step::Go(at)
+                }
+            },
             Some(_) => self.stray(buffer, at, end, cuts),
         }
     }
@@ -210,11 +222,12 @@ impl Cutter {
             self.state = State::Member { enveloped: true };
             return Step::Go(array + 1);
         }
-        let stop = value_end(buffer, at);
-        let closed = stop > at + 1 && is_closed(buffer, at, stop);
-        if !closed {
-            return self.open_value(buffer, at, end, After::Start, cuts);
-        }
+        let stop = match container_extent(buffer, at) {
+            Extent::Closed(stop) => stop,
+            Extent::Open => return self.open_value(buffer, at, end, After::Start, cuts),
+            // The next value begins a line, as a rule.
+            Extent::Broken(bad) => return self.broken(buffer, at, bad, end, (b"\n{", 1), cuts),
+        };
         if stop - at > self.record_bytes_max {
             cuts.push(Cut::Oversize(at..at + self.record_bytes_max));
             return Step::Go(stop);
@@ -235,6 +248,23 @@ impl Cutter {
             self.shape = Shape::Values;
         }
         cuts.push(Cut::Record(at..stop));
+        Step::Go(stop)
+    }
+
+    /// A value broken at `bad`: rejected up to where the next one begins, told by a pattern and how
+    /// much of it still belongs to what is rejected; without it, up to the byte that broke it.
+    fn broken(&self, buffer: &[u8], at: usize, bad: usize, end: bool, next: (&[u8], usize), cuts: &mut Vec<Cut>) -> Step {
+        let window = buffer.get(at + 1..).unwrap_or_default();
+        let is_whole = end || window.len() > self.record_bytes_max;
+        let window = window.get(..self.record_bytes_max).unwrap_or(window);
+        let (pattern, kept) = next;
+        let found = if pattern.is_empty() { None } else { memchr::memmem::find(window, pattern) };
+        let stop = match found {
+            Some(found) => at + 1 + found + kept,
+            None if is_whole => bad.max(at + 1),
+            None => return Step::Wait(at),
+        };
+        cuts.push(Cut::Reject(at..stop, "is not closed"));
         Step::Go(stop)
     }
 
@@ -285,7 +315,11 @@ impl Cutter {
             }
             None => return Step::Wait(at),
         };
-        let start = skip_space(buffer, at).min(stop);
+        let mut start = skip_space(buffer, at).min(stop);
+        // A mark in the middle: somebody joined files.
+        if buffer.get(start..stop).is_some_and(|line| line.starts_with(BYTE_ORDER_MARK)) {
+            start += BYTE_ORDER_MARK.len();
+        }
         let length = buffer.get(start..stop).unwrap_or_default().trim_ascii_end().len();
         if length > self.record_bytes_max {
             cuts.push(Cut::Oversize(start..start + self.record_bytes_max));
@@ -313,26 +347,41 @@ impl Cutter {
             None if !end && at - begin <= self.record_bytes_max => Step::Wait(begin),
             None => Step::Go(at),
             Some(b']') => {
+                let comma = skip_space(buffer, at + 1);
+                let next = if buffer.get(comma) == Some(&b',') { skip_space(buffer, comma + 1) } else { comma };
+                match buffer.get(next) {
+                    None if !end && next - begin <= self.record_bytes_max => return Step::Wait(begin),
+                    // Members go on behind it: it closes nothing.
+                    Some(b'{') if next > comma => {
+                        cuts.push(Cut::Reject(at..at + 1, "has a bracket too many before it"));
+                        return Step::Go(at + 1);
+                    }
+                    _ => {}
+                }
                 // The envelope's own object is still open: depth one.
                 self.state = if enveloped { State::Tail(Scan { depth: 1, ..Scan::default() }) } else { State::Start };
                 Step::Go(at + 1)
             }
             Some(b'{' | b'[') => {
-                let stop = value_end(buffer, at);
-                if !is_closed(buffer, at, stop) {
-                    if let Some(found) = self.next_member_after(buffer, at, end) {
-                        cuts.push(Cut::Reject(at..found, "is not closed"));
-                        return Step::Go(found);
-                    }
-                    return self.open_value(buffer, at, end, After::Member { enveloped }, cuts);
-                }
                 self.learn_member(buffer, at);
-                if stop - at > self.record_bytes_max {
-                    cuts.push(Cut::Oversize(at..at + self.record_bytes_max));
-                } else {
-                    cuts.push(Cut::Record(at..stop));
+                match container_extent(buffer, at) {
+                    Extent::Closed(stop) if stop - at > self.record_bytes_max => {
+                        cuts.push(Cut::Oversize(at..at + self.record_bytes_max));
+                        Step::Go(stop)
+                    }
+                    Extent::Closed(stop) => {
+                        cuts.push(Cut::Record(at..stop));
+                        Step::Go(stop)
+                    }
+                    Extent::Broken(bad) => self.broken(buffer, at, bad, end, (&self.next_member, 0), cuts),
+                    Extent::Open => match self.next_member_after(buffer, at, end) {
+                        Some(found) => {
+                            cuts.push(Cut::Reject(at..found, "is not closed"));
+                            Step::Go(found)
+                        }
+                        None => self.open_value(buffer, at, end, After::Member { enveloped }, cuts),
+                    },
                 }
-                Step::Go(stop)
             }
             Some(_) => match self.stray_member(buffer, at, end, cuts) {
                 Step::Wait(_) => Step::Wait(begin),
@@ -387,11 +436,13 @@ impl Cutter {
     }
 }
 
-/// Whether the container at `start..stop` ends with its own closing bracket, as [`value_end`] also
-/// answers with the end of the buffer.
-fn is_closed(buffer: &[u8], start: usize, stop: usize) -> bool {
-    let mut scan = Scan::default();
-    stop < buffer.len() || scan.feed(buffer.get(start..stop).unwrap_or_default()) == Some(stop - start)
+/// Whether some line behind the first is a JSON object: then the first is only a line that is not.
+fn has_json_line(head: &[u8]) -> bool {
+    let mut lines = memchr::memmem::find_iter(head, b"\n{\"").map(|at| head.get(at + 1..).unwrap_or_default());
+    lines.any(|rest| {
+        let line = rest.get(..memchr::memchr(b'\n', rest).unwrap_or(rest.len())).unwrap_or_default();
+        line.trim_ascii_end().ends_with(b"}")
+    })
 }
 
 #[cfg(test)]

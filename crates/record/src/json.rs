@@ -146,6 +146,67 @@ fn container_end(bytes: &[u8], start: usize) -> usize {
     bytes.len()
 }
 
+/// How far a container reaches that opens in a buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// To the index after its closing bracket.
+    Closed(usize),
+    /// Further than the buffer.
+    Open,
+    /// Up to a byte that cannot stand there: a bracket that closes nothing, a container where a key
+    /// must be, text behind a string.
+    Broken(usize),
+}
+
+/// How far the container at `start` reaches; what a broken one swallows is thereby little.
+pub(crate) fn container_extent(bytes: &[u8], start: usize) -> Extent {
+    // One bit for each open container, the innermost lowest: whether it is an object. Those deeper
+    // than the bits reach are not told apart; no record is.
+    let (mut kinds, mut depth) = (0u64, 0u32);
+    let (mut at, mut before) = (start, b':');
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'"' => {
+                let Some(quote) = closing_quote(bytes, at) else {
+                    return Extent::Open;
+                };
+                at = skip_space(bytes, quote + 1);
+                before = b'"';
+                match bytes.get(at) {
+                    None | Some(b',' | b':' | b'}' | b']') => continue,
+                    Some(_) => return Extent::Broken(at),
+                }
+            }
+            b'{' | b'[' => {
+                let fits = if kinds & 1 == 1 { before == b':' } else { matches!(before, b':' | b',' | b'[') };
+                if !fits {
+                    return Extent::Broken(at);
+                }
+                if depth < u64::BITS {
+                    kinds = kinds << 1 | u64::from(byte == b'{');
+                }
+                (depth, before) = (depth + 1, byte);
+            }
+            b'}' | b']' => {
+                if depth <= u64::BITS {
+                    if (byte == b'}') != (kinds & 1 == 1) {
+                        return Extent::Broken(at);
+                    }
+                    kinds >>= 1;
+                }
+                (depth, before) = (depth.saturating_sub(1), byte);
+                if depth == 0 {
+                    return Extent::Closed(at + 1);
+                }
+            }
+            b',' | b':' => before = byte,
+            _ => {}
+        }
+        at += 1;
+    }
+    Extent::Open
+}
+
 /// The end of the JSON value (RFC 8259) that starts at `start`, if it is well formed and opens no
 /// more than `depth` levels: what may stand inside a record that we write ourselves.
 pub(crate) fn checked_end(bytes: &[u8], start: usize, depth: usize) -> Option<usize> {

@@ -66,6 +66,34 @@ fn bad_text_costs_only_itself() {
 }
 
 #[test]
+fn a_broken_value_costs_only_itself() {
+    let rest = [r#"{"a":2}"#, r#"{"a":3}"#];
+    let lost = |lost: &str| [&[lost][..], &rest].concat().iter().map(|cut| (*cut).to_owned()).collect::<Vec<_>>();
+    for (text, reject) in [
+        ("[{\"a\":{\"b\":1,{\"a\":2},{\"a\":3}]", "!{\"a\":{\"b\":1"),
+        ("[{\"a\":{\"b\":1},{\"a\":2},{\"a\":3}]", "!{\"a\":{\"b\":1}"),
+        ("[{\"a\":\"x,{\"a\":2},{\"a\":3}]", "!{\"a\":\"x"),
+        ("{\"Records\":[{\"a\":1]},{\"a\":2},{\"a\":3}]}", "!{\"a\":1]}"),
+    ] {
+        let expected = lost(reject);
+        check(text, Shape::Array, &expected.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    check("{\"Records\":[{\"a\":1}],{\"a\":2},{\"a\":3}]}", Shape::Array, &[r#"{"a":1}"#, "!]", rest[0], rest[1]]);
+    check("{\n \"a\": {\n{\n \"a\":2}\n{\"a\":3}\n", Shape::Values, &["!{\n \"a\": {", "{\n \"a\":2}", rest[1]]);
+    check("# exported\n{\"a\":2}\n{\"a\":3}\n", Shape::Lines, &["!# exported", rest[0], rest[1]]);
+    check("{\"a\":2}\n\u{feff}{\"a\":3}\n", Shape::Lines, &rest);
+}
+
+#[test]
+fn an_array_that_is_not_closed_is_seen() {
+    for (text, is_open) in [("[{\"a\":1}]", false), ("[{\"a\":1},", true), ("{\"Records\":[{\"a\":1}]", true), ("{\"a\":1}\n", false)] {
+        let mut cutter = Cutter::new(vec!["Records".into()], 64);
+        cutter.cut(text.as_bytes(), true, &mut Vec::new());
+        assert_eq!(cutter.is_open(), is_open, "{text}");
+    }
+}
+
+#[test]
 fn where_a_buffer_ends_decides_nothing() {
     check("{\"Records\":[1,2]}", Shape::Lines, &["{\"Records\":[1,2]}"]);
     check("[{\"a\":1},,{\"b\":2}]", Shape::Array, &[r#"{"a":1}"#, "!,", r#"{"b":2}"#]);
