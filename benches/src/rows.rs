@@ -79,6 +79,14 @@ pub fn run(folder: &Path, corpus: &Corpus, only: Option<&str>) {
             );
         }
     }
+    if only == Some("profile mapping") {
+        (0..PROFILE_PASSES).for_each(|_| _ = mapping(corpus));
+    }
+    if only == Some("profile hunt") {
+        let set = parse(&sets[2].1);
+        let (lanes, source) = (Lanes::mapped(&[cloudtrail()], &set), memory(corpus));
+        println!("{} findings", (0..PROFILE_PASSES).map(|_| hunt(&source, &lanes, &set, 1)).sum::<u64>());
+    }
     if wanted("floor") {
         let set = parse(&sets[0].1);
         let lane = Matching::new(&set);

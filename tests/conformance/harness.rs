@@ -7,7 +7,7 @@ use serde_json::Value;
 use vigie_detect::{RuleSet, RuleSource};
 use vigie_model::{Finding, LogType, MemorySource};
 use vigie_normalise::Mapping;
-use vigie_pipeline::{GenericPaths, Hunt, Lane, Lanes, Outcome, Progress};
+use vigie_pipeline::{GenericPaths, Hunt, Lanes, Outcome, Progress};
 
 /// Rules from files: place and text. None may fail to compile.
 pub fn rules(files: impl IntoIterator<Item = (String, String)>) -> RuleSet {

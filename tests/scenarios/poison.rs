@@ -239,9 +239,9 @@ fn values(corpus: &mut Corpus) {
 fn fields(corpus: &mut Corpus) {
     let power = format!("1{}", "0".repeat(400));
     let times: [(&str, Fate); 31] = [
-        ("\"0000-01-01T00:00:00Z\"", Fate::Event),
+        ("\"0000-01-01T00:00:00Z\"", Fate::Reject),
         ("\"9999-12-31T23:59:59Z\"", Fate::Event),
-        ("\"1969-12-31T23:59:59Z\"", Fate::Event),
+        ("\"1969-12-31T23:59:59Z\"", Fate::Reject),
         ("\"2026-06-30T23:59:60Z\"", Fate::Event),
         ("\"2024-02-29T00:00:00Z\"", Fate::Event),
         ("\"2025-02-29T00:00:00Z\"", Fate::Reject),
@@ -263,13 +263,13 @@ fn fields(corpus: &mut Corpus) {
         ("1794449340000", Fate::Event),
         ("1794449340", Fate::Event),
         ("0", Fate::Event),
-        ("-0", Fate::Event),
-        ("-1", Fate::Event),
-        ("1794449340.5", Fate::Either),
-        ("9223372036854775807", Fate::Either),
-        ("-9223372036854775808", Fate::Either),
-        ("9223372036854775808", Fate::Either),
-        ("18446744073709551616", Fate::Either),
+        ("-0", Fate::Reject),
+        ("-1", Fate::Reject),
+        ("1794449340.5", Fate::Reject),
+        ("9223372036854775807", Fate::Reject),
+        ("-9223372036854775808", Fate::Reject),
+        ("9223372036854775808", Fate::Reject),
+        ("18446744073709551616", Fate::Reject),
     ];
     for (time, fate) in times {
         corpus.line(&format!("the time {time:.28}"), fate, |record| with(record, TIME, time.as_bytes()));
@@ -319,6 +319,8 @@ fn members(corpus: &mut Corpus) {
     corpus.member("a NUL byte", Fate::Event, |record| with(record, SPOT, b"\0"));
     corpus.member("a quote without its escape", Fate::Reject, |record| with(record, SPOT, b"\""));
     corpus.member("cut inside a string", Fate::Reject, |record| record.split_once("-bot").unwrap().0.into());
+    corpus.member("cut between two values", Fate::Reject, |record| record.split_once(",\"eventTime\"").unwrap().0.into());
+    corpus.member("without its last brace", Fate::Reject, |record| record.strip_suffix('}').unwrap().into());
     corpus.member("no time", Fate::Reject, |record| edited(record, |members| _ = members.remove("eventTime")));
     corpus.member("more than a mebibyte", Fate::Reject, |record| with(record, SPOT, "x".repeat(2 << 20).as_bytes()));
 }
@@ -358,8 +360,30 @@ fn files(corpus: &mut Corpus) {
         bytes.truncate(bytes.len() - 100);
         bytes
     });
-    corpus.file("text before the first record", (0, 0), End::Foreign, &[], |three| {
+    corpus.file("text before the first record", (4, 3), End::Whole, &[0, 1, 2], |three| {
         [&b"some text\n"[..], text(three).as_slice()].concat()
+    });
+    corpus.file("two records on one line", (3, 3), End::Whole, &[0, 1, 2], |three| {
+        format!("{}\n{}{}\n", three[0], three[1], three[2]).into_bytes()
+    });
+    corpus.file("an envelope that is not closed", (2, 2), End::Broken, &[0, 1], |three| {
+        format!("{{\"Records\":[{},{},", three[0], three[1]).into_bytes()
+    });
+    corpus.file("an array that is not closed", (2, 2), End::Broken, &[0, 1], |three| {
+        format!("[{},{}", three[0], three[1]).into_bytes()
+    });
+    corpus.file("a bracket too many", (4, 3), End::Whole, &[0, 1, 2], |three| {
+        format!("{{\"Records\":[{}],{},{}]}}", three[0], three[1], three[2]).into_bytes()
+    });
+    corpus.file("a first member that is cut", (3, 2), End::Whole, &[1, 2], |three| {
+        let cut = three[0].split_once("-bot").unwrap().0;
+        envelope(&[cut.as_bytes(), three[1].as_bytes(), three[2].as_bytes()])
+    });
+    corpus.file("a first value that is cut", (3, 2), End::Whole, &[1, 2], |three| {
+        let pretty = |record: &String| serde_json::to_string_pretty(&serde_json::from_str::<Value>(record).unwrap()).unwrap();
+        let whole = pretty(&three[0]);
+        let cut = whole.split_once("\"userName\"").unwrap().0;
+        format!("{cut}\n{}\n{}\n", pretty(&three[1]), pretty(&three[2])).into_bytes()
     });
     corpus.file("UTF-16 LE", (0, 0), End::Foreign, &[], |three| {
         [vec![0xFF, 0xFE], utf_16(&text(three), u16::to_le_bytes)].concat()
@@ -368,8 +392,7 @@ fn files(corpus: &mut Corpus) {
         [vec![0xFE, 0xFF], utf_16(&text(three), u16::to_be_bytes)].concat()
     });
     corpus.file("UTF-16 BE without a mark", (0, 0), End::Foreign, &[], |three| utf_16(&text(three), u16::to_be_bytes));
-    // Looks like JSON with a zero behind every byte: each line is rejected in three pieces.
-    corpus.file("UTF-16 LE without a mark", (9, 0), End::Whole, &[], |three| utf_16(&text(three), u16::to_le_bytes));
+    corpus.file("UTF-16 LE without a mark", (0, 0), End::Foreign, &[], |three| utf_16(&text(three), u16::to_le_bytes));
     corpus.file("CSV with an open quote", (0, 0), End::Foreign, &[], |_| b"eventName,eventTime,a,b\nStopLogging,\"".to_vec());
 }
 

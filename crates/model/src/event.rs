@@ -37,7 +37,7 @@ impl<'r> Event<'r> {
 
     /// Adds a value to a slot; absent values are left out.
     pub fn put(&mut self, slot: SlotId, value: Value<'r>) {
-        if value == Value::Absent {
+        if matches!(value, Value::Absent) {
             return;
         }
         match self.values.get_mut(slot.index()) {

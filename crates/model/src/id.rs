@@ -46,6 +46,22 @@ impl Default for Tenant {
     }
 }
 
+/// Where the ids of a provider are unique: a tenant's records of one log type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NameSpace([u8; 8]);
+
+impl NameSpace {
+    /// The name space of a log type.
+    pub fn new(tenant: &Tenant, log: &LogType) -> NameSpace {
+        NameSpace(EventId::name_hash(&[tenant.0.as_bytes(), log.0.as_bytes()]).to_be_bytes())
+    }
+
+    /// Hash of a name: the provider's id, and the scope in which that is unique.
+    pub fn hash(&self, id: &[u8], scope: &[u8]) -> u64 {
+        EventId::name_hash(&[&self.0, id, scope])
+    }
+}
+
 /// The id of an event: 48 bits of its time in milliseconds, 56 bits of a hash of what names it,
 /// 24 bits of a hash of its value.
 ///
@@ -64,13 +80,15 @@ impl EventId {
         EventId(time << 80 | name << 24 | value)
     }
 
-    /// Hash of the parts that name an event: tenant, log type, the provider's id and its scope.
+    /// Hash of the parts that name something: of an event its [`NameSpace`], the provider's id, and
+    /// the scope of that id.
     pub fn name_hash(parts: &[&[u8]]) -> u64 {
         let mut text = [0; NAME_BYTES];
         let mut rest = text.as_mut_slice();
         let fits = parts.iter().all(|part| {
-            let length = (part.len() as u64).to_le_bytes();
-            rest.write_all(&length).and_then(|()| rest.write_all(part)).is_ok()
+            let (length, width) = leb128(part.len());
+            let length = length.get(..width).unwrap_or_default();
+            rest.write_all(length).and_then(|()| rest.write_all(part)).is_ok()
         });
         let free = rest.len();
         let hash = if fits {
@@ -107,10 +125,26 @@ const NAME_BYTES: usize = 256;
 fn hash_parts<'p>(parts: impl Iterator<Item = &'p [u8]>) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
     for part in parts {
-        hasher.update(&(part.len() as u64).to_le_bytes());
+        let (length, width) = leb128(part.len());
+        hasher.update(length.get(..width).unwrap_or_default());
         hasher.update(part);
     }
     hasher.finalize()
+}
+
+/// A length in seven bits a byte, lowest first, and how many bytes that takes: names of the usual
+/// size fit one block of the hash.
+fn leb128(length: usize) -> ([u8; 10], usize) {
+    let (mut bytes, mut rest, mut width) = ([0; 10], length, 0);
+    for byte in &mut bytes {
+        let more = rest > 0x7F;
+        *byte = (rest & 0x7F) as u8 | if more { 0x80 } else { 0 };
+        (rest, width) = (rest >> 7, width + 1);
+        if !more {
+            break;
+        }
+    }
+    (bytes, width)
 }
 
 #[cfg(test)]
@@ -119,7 +153,7 @@ mod tests {
 
     #[test]
     fn long_and_short_names_hash_alike() {
-        for length in [0, 1, 100, 231, 232, 240, 241, 1000] {
+        for length in [0, 1, 100, 127, 128, 231, 248, 249, 250, 251, 256, 1000, 20_000] {
             let long = vec![b'x'; length];
             let parts: [&[u8]; 2] = [b"main", &long];
             let whole = hash_parts(parts.into_iter());

@@ -14,7 +14,7 @@ pub mod limits;
 
 pub use event::{Event, EventFacts};
 pub use finding::{Evidence, Finding, Reference, RuleFacts, Severity};
-pub use id::{EventId, LogType, Tenant, finding_uid};
+pub use id::{EventId, LogType, NameSpace, Tenant, finding_uid};
 pub use link::{Link, LinkKind, Principal};
 pub use source::{ByteStream, MemorySource, ObjectInfo, Source};
-pub use time::{Millis, format_utc, parse_rfc3339};
+pub use time::{MILLIS_MAX, Millis, format_utc, millis_of, parse_rfc3339};

@@ -9,7 +9,7 @@ pub const INFLATE_RATIO_MAX: u64 = 250;
 /// Bytes out before the ratio is checked.
 pub const INFLATE_RATIO_CHECK_BYTES: u64 = 16 * 1024 * 1024;
 /// Bytes that hits, ids and links may take in memory before they go to sorted runs on disk.
-pub const SPILL_BYTES: usize = 48 * 1024 * 1024;
+pub const SPILL_BYTES: usize = 96 * 1024 * 1024;
 /// Matched fields kept as evidence of one finding.
 pub const EVIDENCE_FIELDS_MAX: usize = 16;
 /// Bytes of one value kept as evidence.
@@ -22,3 +22,8 @@ pub const MATCH_MEMO_ENTRIES_MAX: usize = 4096;
 pub const MATCH_MEMO_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Links followed from a credential to the first human or workload behind it.
 pub const CHAIN_LINKS_MAX: usize = 16;
+/// Principals of flagged events, per worker, whose chains are looked for; those of more stay as they
+/// are in the record.
+pub const WANTED_PRINCIPALS_MAX: usize = 1_000_000;
+/// Links kept in memory for the chains of findings.
+pub const LINKS_MAX: usize = 100_000;

@@ -3,6 +3,18 @@
 /// Milliseconds since 1970-01-01T00:00:00Z.
 pub type Millis = i64;
 
+/// The last instant of the year 9999: an event that says to be later, or before 1970, has no time.
+pub const MILLIS_MAX: Millis = 253_402_300_799_999;
+
+/// An instant from a number of seconds, milliseconds or microseconds since 1970, told apart by size.
+pub fn millis_of(number: i64) -> Millis {
+    match number.unsigned_abs() {
+        0..100_000_000_000 => number.saturating_mul(1000),
+        100_000_000_000..100_000_000_000_000 => number,
+        _ => number / 1000,
+    }
+}
+
 /// Reads an RFC 3339 instant (`2026-11-12T01:52:07Z`, a fraction and an offset allowed).
 /// None when the text is something else; years 0 to 9999.
 pub fn parse_rfc3339(text: &str) -> Option<Millis> {

@@ -117,7 +117,11 @@ fn call<'r>(function: Function, arguments: &'r [Expression], row: &View<'_, 'r>)
         _ => "",
     };
     match function {
-        Function::Text => text(argument(0)),
+        Function::Text => match arguments {
+            [Expression::Path(slot)] => row.text(*slot).map_or(Value::Absent, Value::Text),
+            [Expression::Call(Function::First, choices)] => first_text(choices, row),
+            _ => text(argument(0)),
+        },
         Function::Integer => match argument(0) {
             Value::Text(text) => text.trim().parse().map_or(Value::Absent, Value::Int),
             value @ Value::Int(_) => value,
@@ -128,13 +132,12 @@ fn call<'r>(function: Function, arguments: &'r [Expression], row: &View<'_, 'r>)
         Function::List => argument(0),
         Function::TimeMs => match argument(0) {
             Value::Text(text) => parse_rfc3339(&text).map_or(Value::Absent, |at| Value::Int(at)),
-            Value::Int(number) => Value::Int(number),
+            Value::Int(number) => Value::Int(vigie_model::millis_of(number)),
             _ => Value::Absent,
         },
-        Function::Ip | Function::NotIp => match text(argument(0)) {
-            Value::Text(text) if is_ip(&text) == (function == Function::Ip) => {
-                Value::Text(if function == Function::Ip { plain_ip(text) } else { text })
-            }
+        Function::Ip | Function::NotIp => match (text(argument(0)), function) {
+            (Value::Text(text), Function::Ip) => plain_ip(text).map_or(Value::Absent, Value::Text),
+            (Value::Text(text), _) if plain_ip(Cow::Borrowed(&text)).is_none() => Value::Text(text),
             _ => Value::Absent,
         },
         Function::First => (0..arguments.len()).map(argument).find(|value| !is_empty(value)).unwrap_or(Value::Absent),
@@ -144,7 +147,7 @@ fn call<'r>(function: Function, arguments: &'r [Expression], row: &View<'_, 'r>)
             if missing == (function == Function::WhenMissing) { argument(1) } else { Value::Absent }
         }
         Function::Choose => choose(&argument(0), arguments, row),
-        Function::AfterLast => map_text(argument(0), |text| text.rsplit_once(literal(1)).map(|(_, tail)| tail)),
+        Function::AfterLast => map_text(argument(0), |text| after_last(text, literal(1))),
         Function::BeforeFirst => map_text(argument(0), |text| text.split_once(literal(1)).map(|(head, _)| head)),
         Function::Part => {
             let number = match arguments.get(2) {
@@ -164,6 +167,22 @@ fn call<'r>(function: Function, arguments: &'r [Expression], row: &View<'_, 'r>)
         }
         Function::IsOneOf | Function::HasOneOf => one_of(function, &argument(0), arguments),
     }
+}
+
+/// The first of several expressions that has a value, as text: mostly of plain paths.
+fn first_text<'r>(choices: &'r [Expression], row: &View<'_, 'r>) -> Value<'r> {
+    for choice in choices {
+        if let Expression::Path(slot) = choice
+            && let Some(text) = row.text(*slot)
+        {
+            return Value::Text(text);
+        }
+        let value = evaluate(choice, row);
+        if !is_empty(&value) {
+            return text(value);
+        }
+    }
+    Value::Absent
 }
 
 fn one_of<'r>(function: Function, value: &Value<'r>, arguments: &[Expression]) -> Value<'r> {
@@ -229,21 +248,42 @@ fn map_text<'r>(value: Value<'r>, part: impl for<'s> Fn(&'s str) -> Option<&'s s
     }
 }
 
-/// An IPv4 address without the leading zeros that some exports write.
-fn plain_ip(text: Cow<'_, str>) -> Cow<'_, str> {
-    let has_zeros = |part: &str| part.len() > 1 && part.starts_with('0');
-    if text.contains(':') || !text.split('.').any(has_zeros) {
-        return text;
+fn after_last<'t>(text: &'t str, literal: &str) -> Option<&'t str> {
+    match literal.as_bytes() {
+        [byte] => memchr::memrchr(*byte, text.as_bytes()).and_then(|at| text.get(at + 1..)),
+        _ => text.rsplit_once(literal).map(|(_, tail)| tail),
     }
-    let octets: Vec<String> = text.split('.').filter_map(|part| part.parse::<u8>().ok()).map(|octet| octet.to_string()).collect();
-    Cow::Owned(octets.join("."))
 }
 
-/// Whether a text is an IP address; a dotted IPv4 with leading zeros counts, as exports write it.
-fn is_ip(text: &str) -> bool {
-    if text.len() > 45 || !text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'.' || byte == b':') {
-        return false;
+/// An IP address, IPv4 without the leading zeros that some exports write; none for other text.
+fn plain_ip(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    match dotted(text.as_bytes()) {
+        Some(false) => Some(text),
+        Some(true) => {
+            let octets: Vec<String> =
+                text.split('.').filter_map(|part| part.parse::<u8>().ok()).map(|octet| octet.to_string()).collect();
+            Some(Cow::Owned(octets.join(".")))
+        }
+        None => (text.contains(':') && text.parse::<std::net::Ipv6Addr>().is_ok()).then_some(text),
     }
-    let octets = text.split('.').filter(|part| part.len() <= 3 && part.parse::<u8>().is_ok()).count();
-    (octets == 4 && text.split('.').count() == 4) || text.parse::<std::net::Ipv6Addr>().is_ok()
+}
+
+/// Whether four numbers up to 255 with dots between have zeros before one of them; none for other text.
+fn dotted(text: &[u8]) -> Option<bool> {
+    let (mut dots, mut digits, mut number, mut has_zeros) = (0, 0, 0u16, false);
+    for &byte in text {
+        match byte {
+            b'0'..=b'9' if digits < 3 => {
+                has_zeros |= digits > 0 && number == 0;
+                number = number * 10 + u16::from(byte - b'0');
+                digits += 1;
+            }
+            b'.' if digits > 0 && dots < 3 => (dots, digits, number) = (dots + 1, 0, 0),
+            _ => return None,
+        }
+        if number > 255 {
+            return None;
+        }
+    }
+    (dots == 3 && digits > 0).then_some(has_zeros)
 }

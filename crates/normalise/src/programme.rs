@@ -1,6 +1,6 @@
 //! A mapping compiled for the OCSF paths that somebody wants.
 
-use vigie_model::{Event, EventFacts, EventId, Link, LogType, Principal, Tenant};
+use vigie_model::{Event, EventFacts, EventId, Link, LogType, MILLIS_MAX, NameSpace, Principal};
 use vigie_record::{PathSet, SlotId, Value, View};
 
 use crate::expression::Expression;
@@ -11,6 +11,14 @@ use crate::operations::Operation;
 /// How the value of one wanted path comes about.
 #[derive(Debug)]
 enum Source {
+    /// When the event happened.
+    Occurred,
+    /// The same as an earlier path, copied when that has its value.
+    Shared,
+    /// A scalar of the record as text: what most paths are.
+    Text(SlotId),
+    /// The first scalar that is there.
+    FirstText(Vec<SlotId>),
     Verb,
     Target,
     Peer,
@@ -32,6 +40,8 @@ pub struct Programme {
     pub(crate) mapping: Mapping,
     paths: PathSet,
     sources: Vec<Source>,
+    /// Paths that get the value of an earlier one: to and from.
+    shares: Vec<(usize, usize)>,
     time: Expression,
     id: SlotId,
     scope: Option<SlotId>,
@@ -74,18 +84,21 @@ impl Mapping {
         let mut mapping = self.clone();
         let facts = FactSlots(FACT_PATHS.iter().map(|path| wanted.intern(path)).collect());
         let mut paths = std::mem::take(&mut mapping.paths);
-        let sources = wanted.iter().map(|path| mapping.source(path, &mut paths)).collect();
+        let mut sources: Vec<Source> = wanted.iter().map(|path| mapping.source(path, &mut paths)).collect();
+        let shares = share(&mut sources);
+        sources.iter_mut().for_each(Source::simplify);
         let time = match mapping.fields.iter().find(|field| field.to == "time") {
             Some(field) => field.from.clone(),
             None => Expression::Call(Function::TimeMs, vec![Expression::Path(paths.intern(&mapping.identity.time))]),
         };
         let id = paths.intern(&mapping.identity.id);
         let scope = mapping.identity.scope.as_ref().map(|path| paths.intern(path));
-        Programme { mapping, paths, sources, time, id, scope, facts }
+        Programme { mapping, paths, sources, shares, time, id, scope, facts }
     }
 
     fn source(&self, wanted: &str, paths: &mut PathSet) -> Source {
         match wanted {
+            "time" => return Source::Occurred,
             "verb" => return Source::Verb,
             "target" => return Source::Target,
             "peer" => return Source::Peer,
@@ -150,16 +163,36 @@ impl Programme {
     /// Shapes one record into `event`. False when the record has no readable time: it belongs in
     /// quarantine, since nothing orders it.
     pub fn shape<'r>(&'r self, row: &View<'_, 'r>, event: &mut Event<'r>) -> bool {
-        event.reset(self.sources.len());
+        event.more.clear();
+        event.values.resize(self.sources.len(), None);
         let Value::Int(occurred) = evaluate(&self.time, row) else {
             return false;
         };
+        if !(0..=MILLIS_MAX).contains(&occurred) {
+            return false;
+        }
         let operation = self.operation(row);
-        for (number, source) in self.sources.iter().enumerate() {
-            let slot = SlotId(u32::try_from(number).unwrap_or(u32::MAX));
-            match source {
-                Source::Every(path) => row.each_raw(*path, &mut |value| event.put(slot, value)),
-                source => event.put(slot, value(source, operation, row)),
+        for (number, (place, source)) in event.values.iter_mut().zip(&self.sources).enumerate() {
+            *place = match source {
+                Source::Text(slot) => row.text(*slot).map(Value::Text),
+                Source::FirstText(slots) => slots.iter().find_map(|slot| row.text(*slot)).map(Value::Text),
+                Source::Occurred => Some(Value::Int(occurred)),
+                Source::Every(path) => {
+                    let (mut first, more) = (None, &mut event.more);
+                    let slot = SlotId(u32::try_from(number).unwrap_or(u32::MAX));
+                    row.each_raw(*path, &mut |value| match first {
+                        None => first = Some(value),
+                        Some(_) => more.push((slot, value)),
+                    });
+                    first
+                }
+                source => Some(value(source, operation, row)).filter(|value| !matches!(value, Value::Absent)),
+            };
+        }
+        for &(to, from) in &self.shares {
+            let value = event.values.get(from).cloned().flatten();
+            if let Some(place) = event.values.get_mut(to) {
+                *place = value;
             }
         }
         event.occurred = occurred;
@@ -182,20 +215,15 @@ impl Programme {
     /// Without the provider's id its place names it: equal records are often real repeats.
     pub fn identify(
         &self,
-        tenant: &Tenant,
+        names: NameSpace,
         row: &View<'_, '_>,
         occurred: i64,
         value_hash: u64,
         place: impl FnOnce() -> u64,
     ) -> EventId {
-        let text = |slot: Option<SlotId>| slot.map(|slot| row.get(slot));
-        let (id, scope) = (text(Some(self.id)), text(self.scope));
-        let part =
-            |value: &Option<Value<'_>>| value.as_ref().and_then(|value| value.text().map(|text| text.into_owned().into_bytes()));
-        let (id, scope) = (part(&id), part(&scope).unwrap_or_default());
-        let log = self.mapping.log.0.as_bytes();
-        let name = match id {
-            Some(id) => EventId::name_hash(&[tenant.0.as_bytes(), log, &id, &scope]),
+        let scope = self.scope.and_then(|slot| row.text(slot)).unwrap_or_default();
+        let name = match row.text(self.id) {
+            Some(id) => names.hash(id.as_bytes(), scope.as_bytes()),
             None => place(),
         };
         EventId::new(occurred, name, value_hash)
@@ -295,6 +323,46 @@ impl Programme {
     }
 }
 
+impl Source {
+    /// Says by itself what needs no expression.
+    fn simplify(&mut self) {
+        let Source::Fields(fields) = self else {
+            return;
+        };
+        let [(None, Expression::Call(Function::Text, arguments))] = fields.as_slice() else {
+            return;
+        };
+        let slot = |choice: &Expression| if let Expression::Path(slot) = choice { Some(*slot) } else { None };
+        match arguments.as_slice() {
+            [Expression::Path(slot)] => *self = Source::Text(*slot),
+            [Expression::Call(Function::First, choices)] => {
+                if let Some(slots) = choices.iter().map(slot).collect() {
+                    *self = Source::FirstText(slots);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Lets paths of one meaning share the work of the first: to and from.
+fn share(sources: &mut [Source]) -> Vec<(usize, usize)> {
+    let mut shares = Vec::new();
+    for number in 1..sources.len() {
+        let (known, rest) = sources.split_at_mut(number);
+        let (Some(source), known) = (rest.first_mut(), &*known) else {
+            continue;
+        };
+        let is_same =
+            |other: &Source| matches!((other, &*source), (Source::Fields(others), Source::Fields(fields)) if others == fields);
+        if let Some(first) = known.iter().position(is_same) {
+            *source = Source::Shared;
+            shares.push((number, first));
+        }
+    }
+    shares
+}
+
 fn principal(fields: &PrincipalFields, row: &View<'_, '_>) -> Principal {
     let text = |expression: &Expression| evaluate(expression, row).text().map(std::borrow::Cow::into_owned).unwrap_or_default();
     Principal {
@@ -319,7 +387,7 @@ fn value<'r>(source: &'r Source, operation: &'r Operation, row: &View<'_, 'r>) -
             let applies = fields.iter().filter(|(class, _)| class.is_none_or(|class| class == operation.class_uid));
             applies.map(|(_, expression)| evaluate(expression, row)).find(|value| !value.is_none()).unwrap_or(Value::Absent)
         }
-        Source::Every(_) | Source::Never => Value::Absent,
+        _ => Value::Absent,
     }
 }
 

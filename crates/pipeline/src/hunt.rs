@@ -5,20 +5,20 @@ use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use vigie_detect::{Correlator, Firing, Hit, RuleSet};
+use vigie_detect::RuleSet;
 use vigie_estate::Chains;
 use vigie_model::limits::SPILL_BYTES;
-use vigie_model::{Evidence, Finding, Link, Millis, Source, Tenant, finding_uid};
+use vigie_model::{Finding, Millis, Source, Tenant};
 use vigie_record::Shape;
 
 use crate::admit::{Batch, guess, read_file};
+use crate::conclude::conclude;
 use crate::gather::gather;
 use crate::inflate::each_file;
 use crate::lane::Lanes;
 use crate::outcome::Outcome;
 use crate::proof::{DigestFormat, DigestReader, Flaw, SeenFile, expected, file_name, instant_in, judge};
-use crate::spill::Sorter;
-use crate::work::{HitRecord, Shared, Worker};
+use crate::work::{Shared, Worker};
 
 /// How far a hunt has come; read it from another thread.
 #[derive(Debug, Default)]
@@ -135,13 +135,11 @@ impl Hunt<'_> {
             handles.into_iter().map(join).collect()
         });
         let mut outcome = Outcome::default();
-        let (mut ids, mut hits, mut links) = (Vec::new(), Vec::new(), Vec::new());
+        let mut sorted = Vec::new();
         for worker in workers {
-            let worker = worker?;
-            outcome.absorb(worker.outcome);
-            ids.push(worker.ids);
-            hits.push(worker.hits);
-            links.extend(worker.links);
+            let (seen, kept) = worker?.finish();
+            outcome.absorb(seen);
+            sorted.push(kept);
         }
         if let Some(reader) = reader.as_ref().filter(|_| is_proving || !gathered.unreadable.is_empty()) {
             let seen = std::mem::take(&mut outcome.seen_files);
@@ -149,7 +147,7 @@ impl Hunt<'_> {
             proof.flaws.extend(gathered.unreadable.into_iter().map(|(name, why)| Flaw::DigestInvalid(name, why)));
             outcome.proof = Some(proof);
         }
-        self.conclude(outcome, ids, hits, links, report)
+        conclude(self, outcome, sorted, report)
     }
 
     /// One thread: batches first, then the next object, until neither is left.
@@ -240,57 +238,6 @@ impl Hunt<'_> {
         self.progress.stored_bytes.fetch_add(info.bytes.unwrap_or(0), Ordering::Relaxed);
         failure
     }
-
-    /// The pass in the order of time: duplicates, findings, correlations.
-    fn conclude(
-        &self,
-        mut outcome: Outcome,
-        ids: Vec<Sorter>,
-        hits: Vec<Sorter>,
-        links: Vec<Link>,
-        report: &mut dyn FnMut(&Finding, &Chains),
-    ) -> io::Result<Outcome> {
-        outcome.spilled_bytes += count_events(ids, &mut outcome)?;
-        let chains = Chains::new(links);
-        let mut findings = Sorter::new(SPILL_BYTES / 2);
-        let mut error = Ok(());
-        let mut correlator = Correlator::new(self.rules);
-        let mut last: Option<(u128, u32)> = None;
-        let tenant = &self.tenant;
-        let spilled = Sorter::merge(hits, &mut |key, bytes| {
-            let hit: HitRecord = postcard::from_bytes(bytes.get(4..).unwrap_or_default()).map_err(io::Error::other)?;
-            if last.replace((key, hit.rule)) == Some((key, hit.rule)) {
-                return Ok(());
-            }
-            if let Some(filter) = hit.silenced_by {
-                *outcome.silenced.entry(filter).or_default() += 1;
-                return Ok(());
-            }
-            if self.rules.reports(hit.rule) {
-                keep(&mut findings, &mut outcome, &simple(tenant, self.rules, &hit))?;
-            }
-            if self.rules.feeds(hit.rule) {
-                let hit = Hit { rule: hit.rule, event: Arc::new(hit.facts), values: hit.values };
-                correlator.observe(&hit, &mut |firing| note(&mut error, &mut findings, &mut outcome, self, firing));
-            }
-            Ok(())
-        })?;
-        correlator.finish(&mut |firing| note(&mut error, &mut findings, &mut outcome, self, firing));
-        error?;
-        outcome.spilled_bytes += spilled;
-        outcome.spilled_bytes += Sorter::merge(vec![findings], &mut |_, bytes| {
-            let finding: Finding = postcard::from_bytes(bytes.get(32..).unwrap_or_default()).map_err(io::Error::other)?;
-            report(&finding, &chains);
-            Ok(())
-        })?;
-        Ok(outcome)
-    }
-}
-
-fn note(error: &mut io::Result<()>, findings: &mut Sorter, outcome: &mut Outcome, hunt: &Hunt<'_>, firing: Firing) {
-    if hunt.rules.reports(firing.rule) && error.is_ok() {
-        *error = keep(findings, outcome, &correlated(&hunt.tenant, hunt.rules, firing));
-    }
 }
 
 /// Puts a batch into the queue when there is room, for a used one; else gives it back.
@@ -304,69 +251,4 @@ fn offer(queue: &Queue, batch: Batch, name: &Arc<str>, threads: usize) -> Result
     drop(waiting);
     queue.changed.notify_one();
     Ok(free)
-}
-
-/// Counts events, duplicates and what each actor did; every id once.
-fn count_events(ids: Vec<Sorter>, outcome: &mut Outcome) -> io::Result<u64> {
-    let mut last: Option<u128> = None;
-    Sorter::merge(ids, &mut |key, payload| {
-        if last == Some(key) {
-            outcome.duplicates += 1;
-            return Ok(());
-        }
-        outcome.conflicts += u64::from(last.is_some_and(|last| last >> 24 == key >> 24));
-        last = Some(key);
-        outcome.events += 1;
-        let (head, actor) = payload.split_at(payload.len().min(1));
-        let actor = actor.try_into().map_or(0, u64::from_le_bytes);
-        if actor != 0 {
-            outcome.act(actor, Millis::try_from(key >> 80).unwrap_or(0), head == [1]);
-        }
-        Ok(())
-    })
-}
-
-/// Files a finding under its first time and its uid.
-fn keep(findings: &mut Sorter, outcome: &mut Outcome, finding: &Finding) -> io::Result<()> {
-    *outcome.by_rule.entry(finding.rule).or_default() += 1;
-    let mut bytes = finding.uid.clone().into_bytes();
-    bytes.resize(32, b' ');
-    bytes.extend(postcard::to_stdvec(finding).map_err(io::Error::other)?);
-    findings.push(u128::try_from(finding.first.max(0)).unwrap_or(0), &bytes)
-}
-
-fn simple(tenant: &Tenant, rules: &RuleSet, hit: &HitRecord) -> Finding {
-    let rule_id = rules.facts().get(hit.rule as usize).map(|facts| facts.id.as_str()).unwrap_or_default();
-    Finding {
-        uid: finding_uid(tenant, rule_id, &[&hit.facts.id.to_be_bytes()]),
-        rule: hit.rule,
-        first: hit.facts.occurred,
-        last: hit.facts.occurred,
-        related: vec![hit.facts.uid.clone()],
-        events: 1,
-        evidence: hit.evidence.clone(),
-        group: Vec::new(),
-        event: hit.facts.clone(),
-    }
-}
-
-fn correlated(tenant: &Tenant, rules: &RuleSet, firing: Firing) -> Finding {
-    let rule_id = rules.facts().get(firing.rule as usize).map(|facts| facts.id.as_str()).unwrap_or_default();
-    let earliest = firing.events.first().map_or(firing.fired_at.id, |event| event.id).to_be_bytes();
-    // Group keys compare without case: so does the finding's identity.
-    let folded: Vec<String> = firing.group.iter().map(|(_, value)| value.to_lowercase()).collect();
-    let mut about: Vec<&[u8]> = folded.iter().map(String::as_bytes).collect();
-    about.push(&earliest);
-    let time = |event: Option<&Arc<vigie_model::EventFacts>>| event.map_or(firing.fired_at.occurred, |event| event.occurred);
-    Finding {
-        uid: finding_uid(tenant, rule_id, &about),
-        rule: firing.rule,
-        first: time(firing.events.first()),
-        last: time(firing.events.last()),
-        related: firing.events.iter().map(|event| event.uid.clone()).collect(),
-        events: firing.count,
-        evidence: Vec::new(),
-        group: firing.group.into_iter().map(|(field, value)| Evidence { field, value }).collect(),
-        event: (*firing.fired_at).clone(),
-    }
 }

@@ -124,25 +124,16 @@ impl Lane {
         let own = self.walk.view(row, OWN);
         let time = |slot: &SlotId| match own.get(*slot) {
             Value::Text(text) => vigie_model::parse_rfc3339(&text),
-            Value::Int(number) => i64::try_from(number).ok().map(to_millis),
+            Value::Int(number) => Some(vigie_model::millis_of(number)),
             _ => None,
         };
-        self.time.iter().find_map(time).unwrap_or(0)
+        self.time.iter().find_map(time).filter(|at| (0..=vigie_model::MILLIS_MAX).contains(at)).unwrap_or(0)
     }
 
     /// The id of a record without a mapping, as the record writes it.
     pub(crate) fn generic_id(&self, row: &Row<'_>) -> Option<String> {
         let own = self.walk.view(row, OWN);
         self.id.iter().find_map(|slot| own.get(*slot).text().map(std::borrow::Cow::into_owned))
-    }
-}
-
-/// Seconds, milliseconds or microseconds since 1970, told apart by their size.
-fn to_millis(number: i64) -> i64 {
-    match number.unsigned_abs() {
-        0..100_000_000_000 => number.saturating_mul(1000),
-        100_000_000_000..100_000_000_000_000 => number,
-        _ => number / 1000,
     }
 }
 

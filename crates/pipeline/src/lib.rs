@@ -5,6 +5,7 @@
 //! desk stands behind a port.
 
 mod admit;
+mod conclude;
 mod gather;
 mod hunt;
 mod inflate;

@@ -1,8 +1,8 @@
 //! What a hunt saw: counts that prove nothing was dropped in silence.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 use vigie_model::{Evidence, Millis};
 
@@ -103,12 +103,14 @@ pub struct Outcome {
     /// Log files seen, by file name, where there are digests.
     pub(crate) seen_files: BTreeMap<String, SeenFile>,
     /// Accounts that events happened in.
-    pub accounts: BTreeSet<String>,
+    pub accounts: HashSet<String>,
     /// The events that were asked about.
     pub explained: Vec<Explained>,
     activity: HashMap<u64, Activity>,
     /// Bytes written to temporary files.
     pub spilled_bytes: u64,
+    /// Links between identities that were too many to keep: chains may end early.
+    pub links_left_out: u64,
 }
 
 /// Rejects kept as samples.

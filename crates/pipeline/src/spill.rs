@@ -8,6 +8,7 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
+use serde::Serialize;
 
 /// Items with a 128-bit key and bytes, given back in the order of key, then bytes.
 #[derive(Debug)]
@@ -38,13 +39,27 @@ impl Sorter {
 
     /// Adds an item.
     pub(crate) fn push(&mut self, key: u128, bytes: &[u8]) -> io::Result<()> {
-        let entry = Entry {
-            key,
-            start: u32::try_from(self.arena.len()).map_err(io::Error::other)?,
-            length: u32::try_from(bytes.len()).map_err(io::Error::other)?,
-        };
+        let start = self.arena.len();
         self.arena.extend_from_slice(bytes);
-        self.index.push(entry);
+        self.note(key, start)
+    }
+
+    /// Adds an item: `head`, and a value as postcard writes it.
+    pub(crate) fn push_value<T: Serialize>(&mut self, key: u128, head: &[u8], value: &T) -> io::Result<()> {
+        let start = self.arena.len();
+        self.arena.extend_from_slice(head);
+        self.arena = postcard::to_extend(value, std::mem::take(&mut self.arena)).map_err(io::Error::other)?;
+        self.note(key, start)
+    }
+
+    /// Notes what stands in the arena behind `start` as an item.
+    fn note(&mut self, key: u128, start: usize) -> io::Result<()> {
+        let length = self.arena.len() - start;
+        self.index.push(Entry {
+            key,
+            start: u32::try_from(start).map_err(io::Error::other)?,
+            length: u32::try_from(length).map_err(io::Error::other)?,
+        });
         if self.arena.len() + self.index.len() * size_of::<Entry>() >= self.bytes_max {
             self.spill()?;
         }
@@ -70,67 +85,126 @@ impl Sorter {
         Ok(())
     }
 
-    /// Gives every item of several sorters to `visit`, in order.
-    pub(crate) fn merge(sorters: Vec<Sorter>, visit: &mut dyn FnMut(u128, &[u8]) -> io::Result<()>) -> io::Result<u64> {
-        let mut spilled = 0;
-        let mut readers: Vec<Box<dyn Run>> = Vec::new();
+    /// Every item of several sorters, in order.
+    pub(crate) fn merge(sorters: Vec<Sorter>) -> io::Result<Merge> {
+        let mut spilled_bytes = 0;
+        let mut runs: Vec<Box<dyn Run>> = Vec::new();
         let mut files = Vec::new();
         for mut sorter in sorters {
             sorter.sort();
-            spilled += sorter.spilled_bytes;
+            spilled_bytes += sorter.spilled_bytes;
             files.append(&mut sorter.runs);
-            readers.push(Box::new(MemoryRun { arena: sorter.arena, index: sorter.index, at: 0 }));
+            runs.push(Box::new(MemoryRun { arena: sorter.arena, index: sorter.index, at: 0 }));
         }
         while files.len() > RUNS_MAX {
             let rest = files.split_off(RUNS_MAX);
-            let few: Vec<Box<dyn Run>> = files
-                .into_iter()
-                .map(|file| FileRun::open(file).map(|run| Box::new(run) as Box<dyn Run>))
-                .collect::<io::Result<_>>()?;
+            let few = files.into_iter().map(open_run).collect::<io::Result<_>>()?;
             let mut out = RunWriter::new()?;
-            merge_runs(few, &mut |key, bytes| out.write(key, bytes))?;
+            let (mut merge, mut bytes) = (Merge::new(few, 0)?, Vec::new());
+            while let Some(key) = merge.next(&mut bytes)? {
+                out.write(key, &bytes)?;
+            }
             let (file, bytes) = out.finish()?;
-            spilled += bytes;
+            spilled_bytes += bytes;
             files = rest;
             files.push(file);
         }
         for file in files {
-            readers.push(Box::new(FileRun::open(file)?));
+            runs.push(open_run(file)?);
         }
-        merge_runs(readers, visit)?;
-        Ok(spilled)
+        Merge::new(runs, spilled_bytes)
     }
+
+    /// Every item of several sorters, in no order.
+    pub(crate) fn pile(sorters: Vec<Sorter>) -> Pile {
+        let spilled_bytes = sorters.iter().map(|sorter| sorter.spilled_bytes).sum();
+        Pile { sorters, spilled_bytes }
+    }
+}
+
+/// Items in no order, to be gone through more than once.
+pub(crate) struct Pile {
+    sorters: Vec<Sorter>,
+    /// Bytes written to temporary files.
+    pub(crate) spilled_bytes: u64,
+}
+
+impl Pile {
+    /// Gives every item to `visit`.
+    pub(crate) fn each(&self, visit: &mut dyn FnMut(u128, &[u8]) -> io::Result<()>) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        for sorter in &self.sorters {
+            for entry in &sorter.index {
+                visit(entry.key, bytes_of(&sorter.arena, entry))?;
+            }
+            for file in &sorter.runs {
+                let mut run = FileRun::open(file.try_clone()?)?;
+                while let Some(key) = run.next(&mut bytes)? {
+                    visit(key, &bytes)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Sorted runs, merged while they are read.
+pub(crate) struct Merge {
+    runs: Vec<Box<dyn Run>>,
+    /// The next item of every run but one.
+    heap: BinaryHeap<Reverse<Head>>,
+    /// The smallest of all next items.
+    first: Option<Head>,
+    /// Bytes written to temporary files.
+    pub(crate) spilled_bytes: u64,
+}
+
+/// The next item of a run: its key, its bytes, and the number of the run.
+type Head = (u128, Vec<u8>, usize);
+
+impl Merge {
+    fn new(mut runs: Vec<Box<dyn Run>>, spilled_bytes: u64) -> io::Result<Merge> {
+        let mut heap = BinaryHeap::new();
+        for (number, run) in runs.iter_mut().enumerate() {
+            let mut bytes = Vec::new();
+            if let Some(key) = run.next(&mut bytes)? {
+                heap.push(Reverse((key, bytes, number)));
+            }
+        }
+        let first = heap.pop().map(|Reverse(head)| head);
+        Ok(Merge { runs, heap, first, spilled_bytes })
+    }
+
+    /// The key of the next item.
+    pub(crate) fn peek(&self) -> Option<u128> {
+        self.first.as_ref().map(|(key, _, _)| *key)
+    }
+
+    /// Puts the next item's bytes into a buffer and gives its key.
+    pub(crate) fn next(&mut self, bytes: &mut Vec<u8>) -> io::Result<Option<u128>> {
+        let Some((key, mut buffer, number)) = self.first.take() else {
+            return Ok(None);
+        };
+        std::mem::swap(bytes, &mut buffer);
+        let next = self.runs.get_mut(number).map_or(Ok(None), |run| run.next(&mut buffer))?;
+        self.first = match next.map(|key| (key, buffer, number)) {
+            Some(head) if self.heap.peek().is_none_or(|Reverse(other)| head <= *other) => Some(head),
+            other => {
+                self.heap.extend(other.map(Reverse));
+                self.heap.pop().map(|Reverse(head)| head)
+            }
+        };
+        Ok(Some(key))
+    }
+}
+
+fn open_run(file: File) -> io::Result<Box<dyn Run>> {
+    Ok(Box::new(FileRun::open(file)?))
 }
 
 fn bytes_of<'a>(arena: &'a [u8], entry: &Entry) -> &'a [u8] {
     let start = entry.start as usize;
     arena.get(start..start + entry.length as usize).unwrap_or_default()
-}
-
-fn merge_runs(mut runs: Vec<Box<dyn Run>>, visit: &mut dyn FnMut(u128, &[u8]) -> io::Result<()>) -> io::Result<()> {
-    let mut heap = BinaryHeap::new();
-    for (number, run) in runs.iter_mut().enumerate() {
-        let mut bytes = Vec::new();
-        if let Some(key) = run.next(&mut bytes)? {
-            heap.push(Reverse((key, bytes, number)));
-        }
-    }
-    while let Some(Reverse((key, mut bytes, number))) = heap.pop() {
-        visit(key, &bytes)?;
-        // The buffer of the item that left is the buffer of the run's next one.
-        let Some(run) = runs.get_mut(number) else {
-            continue;
-        };
-        while let Some(key) = run.next(&mut bytes)? {
-            let is_first = heap.peek().is_none_or(|Reverse((other, text, _))| (key, &bytes) <= (*other, text));
-            if !is_first {
-                heap.push(Reverse((key, bytes, number)));
-                break;
-            }
-            visit(key, &bytes)?;
-        }
-    }
-    Ok(())
 }
 
 /// One sorted sequence of items.
@@ -222,12 +296,10 @@ mod tests {
             for (number, (key, bytes)) in items.iter().enumerate().take(if bytes_max == 1 { 300 } else { 5000 }) {
                 sorters[number % 2].push(*key, bytes).unwrap();
             }
-            let mut found = Vec::new();
-            Sorter::merge(sorters, &mut |key, bytes| {
-                found.push((key, bytes.to_vec()));
-                Ok(())
-            })
-            .unwrap();
+            let (mut merge, mut found, mut bytes) = (Sorter::merge(sorters).unwrap(), Vec::new(), Vec::new());
+            while let Some(key) = merge.next(&mut bytes).unwrap() {
+                found.push((key, bytes.clone()));
+            }
             if bytes_max == 1 {
                 let mut few = items[..300].to_vec();
                 few.sort();
@@ -235,6 +307,26 @@ mod tests {
             } else {
                 assert_eq!(found, expected, "{bytes_max} bytes");
             }
+        }
+    }
+
+    #[test]
+    fn a_pile_gives_every_item_each_time() {
+        let mut sorters = vec![Sorter::new(300), Sorter::new(1 << 20)];
+        for number in 0..500u128 {
+            sorters[number as usize % 2].push_value(number, b"head", &number).unwrap();
+        }
+        let pile = Sorter::pile(sorters);
+        assert!(pile.spilled_bytes > 0);
+        for _ in 0..2 {
+            let mut keys = std::collections::BTreeSet::new();
+            pile.each(&mut |key, bytes| {
+                assert_eq!(postcard::from_bytes::<u128>(bytes.strip_prefix(b"head").unwrap()).unwrap(), key);
+                keys.insert(key);
+                Ok(())
+            })
+            .unwrap();
+            assert_eq!(keys.len(), 500);
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use std::io;
 
+use hashbrown::HashSet;
 use serde::{Deserialize, Serialize};
 use vigie_detect::{Match, RuleSet, Scratch};
-use vigie_model::limits::SPILL_BYTES;
-use vigie_model::{Event, EventFacts, EventId, Evidence, Link, Millis, Tenant};
-use vigie_record::{Cut, Row, Value};
+use vigie_model::limits::{SPILL_BYTES, WANTED_PRINCIPALS_MAX};
+use vigie_model::{Event, EventFacts, EventId, Evidence, Link, Millis, NameSpace, Tenant};
+use vigie_record::{AFTER_END, Cut, Row, Value};
 
 use crate::admit::Batch;
 use crate::lane::{Lane, Lanes, OWN, PROGRAMME, RULES};
@@ -14,13 +15,27 @@ use crate::outcome::{Explained, Outcome, Reject, RejectReason};
 use crate::proof::instant_in;
 use crate::spill::Sorter;
 
-/// A match as it is spilled: what becomes a finding, or feeds a correlation.
+/// What the rules said of one event, as it is spilled.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct HitRecord {
+pub(crate) struct OfEvent<T> {
+    pub(crate) facts: EventFacts,
+    /// By rule.
+    pub(crate) hits: Vec<T>,
+}
+
+/// A match that becomes a finding.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Reported {
     pub(crate) rule: u32,
     pub(crate) silenced_by: Option<u32>,
-    pub(crate) facts: EventFacts,
     pub(crate) evidence: Vec<Evidence>,
+}
+
+/// A match that feeds correlations.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Fed {
+    pub(crate) rule: u32,
+    pub(crate) silenced_by: Option<u32>,
     pub(crate) values: Vec<Option<String>>,
 }
 
@@ -39,12 +54,47 @@ pub(crate) struct Shared<'a> {
 /// One worker's own memory.
 pub(crate) struct Worker<'a> {
     shared: &'a Shared<'a>,
-    pub(crate) ids: Sorter,
-    pub(crate) hits: Sorter,
-    pub(crate) links: Vec<Link>,
+    pub(crate) sorted: Sorted,
     pub(crate) outcome: Outcome,
     scratches: Vec<Scratch>,
     matches: Vec<Match>,
+    reported: Vec<Reported>,
+    fed: Vec<Fed>,
+    /// By lane.
+    names: Vec<NameSpace>,
+    /// Events by lane.
+    counts: Vec<u64>,
+}
+
+/// What one worker keeps for the pass in the order of time.
+pub(crate) struct Sorted {
+    /// Every event, with who acted.
+    pub(crate) ids: Sorter,
+    /// Events with matches that become findings.
+    pub(crate) hits: Sorter,
+    /// Events with matches that feed correlations.
+    pub(crate) feeds: Sorter,
+    /// Links, by what they issued.
+    pub(crate) links: Sorter,
+    /// Who acts in events with matches: [`principal_key`].
+    pub(crate) wanted: HashSet<u64>,
+}
+
+impl Sorted {
+    fn new(bytes_max: usize) -> Sorted {
+        Sorted {
+            ids: Sorter::new(bytes_max / 8),
+            hits: Sorter::new(bytes_max / 2),
+            feeds: Sorter::new(bytes_max / 4),
+            links: Sorter::new(bytes_max / 8),
+            wanted: HashSet::new(),
+        }
+    }
+}
+
+/// What names a principal in the search for who stands behind it: its credential, else its id.
+pub(crate) fn principal_key(credential: &str, uid: &str) -> u64 {
+    if credential.is_empty() { !vigie_record::hash_text(uid.as_bytes()) } else { vigie_record::hash_text(credential.as_bytes()) }
 }
 
 /// Where a record stands.
@@ -69,6 +119,17 @@ enum Fate {
     Rejected(RejectReason, String),
     /// Not of this lane's log.
     Foreign,
+    /// Several values stand on one line; the first ends here.
+    Glued(usize),
+}
+
+/// What is used again for every record of a batch.
+struct BatchReader<'r> {
+    /// The lane that the last record was of.
+    hint: usize,
+    /// A row for each lane.
+    rows: Vec<Row<'r>>,
+    event: Event<'r>,
 }
 
 impl<'a> Worker<'a> {
@@ -77,66 +138,84 @@ impl<'a> Worker<'a> {
         let spill_bytes = spill_bytes.min(SPILL_BYTES);
         Worker {
             shared,
-            ids: Sorter::new(spill_bytes / 4),
-            hits: Sorter::new(spill_bytes / 4 * 3),
-            links: Vec::new(),
+            sorted: Sorted::new(spill_bytes),
             outcome: Outcome::default(),
             scratches: shared.lanes.lanes.iter().map(|_| Scratch::default()).collect(),
             matches: Vec::new(),
+            reported: Vec::new(),
+            fed: Vec::new(),
+            names: shared.lanes.lanes.iter().map(|lane| NameSpace::new(shared.tenant, &lane.log)).collect(),
+            counts: vec![0; shared.lanes.lanes.len()],
         }
+    }
+
+    /// What the worker saw, and what it kept.
+    pub(crate) fn finish(mut self) -> (Outcome, Sorted) {
+        let counted = self.shared.lanes.lanes.iter().zip(&self.counts).filter(|(_, count)| **count > 0);
+        self.outcome.by_log = counted.map(|(lane, count)| (lane.log.0.clone(), *count)).collect();
+        (self.outcome, self.sorted)
     }
 
     /// Reads every record of a batch; `file` is the name of its file.
     pub(crate) fn batch(&mut self, batch: &Batch, file: &str) -> io::Result<()> {
-        let mut hint = self.shared.lanes.forced.unwrap_or(0);
-        let mut rows: Vec<Row<'_>> = self.shared.lanes.lanes.iter().map(|_| Row::new()).collect();
-        let mut event = Event::default();
+        let mut reader = BatchReader {
+            hint: self.shared.lanes.forced.unwrap_or(0),
+            rows: self.shared.lanes.lanes.iter().map(|_| Row::new()).collect(),
+            event: Event::default(),
+        };
         let delivered = instant_in(file);
         for (number, cut) in batch.cuts.iter().enumerate() {
-            let (range, fate) = match cut {
-                Cut::Record(range) => {
-                    self.outcome.records += 1;
-                    (
-                        range,
-                        self.record(
-                            batch.slice(range),
-                            Place { file, offset: batch.place(number, range), delivered },
-                            &mut hint,
-                            &mut rows,
-                            &mut event,
-                        )?,
-                    )
-                }
+            let place = |range| Place { file, offset: batch.place(number, range), delivered };
+            match cut {
+                Cut::Record(range) => self.records(batch.slice(range), place(range), &mut reader)?,
                 Cut::Oversize(range) => {
                     self.outcome.records += 1;
-                    (range, Fate::Rejected(RejectReason::Oversize, "is longer than the limit for one record".to_owned()))
+                    self.reject(place(range), RejectReason::Oversize, "is longer than the limit for one record".to_owned());
                 }
                 Cut::Reject(range, reason) => {
                     self.outcome.records += 1;
-                    (range, Fate::Rejected(RejectReason::Malformed, (*reason).to_owned()))
+                    self.reject(place(range), RejectReason::Malformed, (*reason).to_owned());
                 }
-            };
-            let reject = match fate {
-                Fate::Kept => continue,
-                Fate::Rejected(reason, detail) => (reason, detail),
-                Fate::Foreign => (RejectReason::Unrecognised, "is of no known log type".to_owned()),
-            };
-            let offset = batch.place(number, range);
-            self.outcome.reject(Reject { file: file.to_owned(), offset, reason: reject.0, detail: reject.1 });
+            }
         }
         Ok(())
     }
 
+    fn reject(&mut self, place: Place<'_>, reason: RejectReason, detail: String) {
+        self.outcome.reject(Reject { file: place.file.to_owned(), offset: place.offset, reason, detail });
+    }
+
+    /// Reads a record, or several that stand on one line.
+    fn records<'r>(&mut self, mut text: &'r [u8], mut place: Place<'_>, reader: &mut BatchReader<'r>) -> io::Result<()>
+    where
+        'a: 'r,
+    {
+        loop {
+            self.outcome.records += 1;
+            let mut rest: &[u8] = &[];
+            let mut fate = self.record(text, place, reader)?;
+            if let Fate::Glued(length) = fate {
+                let (first, others) = text.split_at_checked(length).unwrap_or((text, &[]));
+                rest = others;
+                fate = self.record(first, place, reader)?;
+            }
+            match fate {
+                Fate::Kept => {}
+                Fate::Rejected(reason, detail) => self.reject(place, reason, detail),
+                Fate::Glued(at) => self.reject(place, RejectReason::Malformed, format!("{AFTER_END} at byte {at}")),
+                Fate::Foreign => self.reject(place, RejectReason::Unrecognised, "is of no known log type".to_owned()),
+            }
+            if rest.is_empty() {
+                return Ok(());
+            }
+            place.offset += (text.len() - rest.len()) as u64;
+            text = rest;
+        }
+    }
+
     /// Tries the lane that the last record was of, then the others, then records inside this one, then
     /// rows of exports. A list is never a record: it can only be a row.
-    fn record<'r>(
-        &mut self,
-        record: &'r [u8],
-        place: Place<'_>,
-        hint: &mut usize,
-        rows: &mut [Row<'r>],
-        event: &mut Event<'r>,
-    ) -> io::Result<Fate>
+    fn record<'r>(&mut self, record: &'r [u8], place: Place<'_>, reader: &mut BatchReader<'r>) -> io::Result<Fate>
     where
         'a: 'r,
     {
@@ -146,6 +225,7 @@ impl<'a> Worker<'a> {
         {
             return self.inner_record(&made, place);
         }
+        let BatchReader { hint, rows, event } = reader;
         let order = [*hint].into_iter().chain((0..lanes.len()).filter(|number| number != hint));
         for number in order {
             let (Some(lane), Some(row)) = (lanes.get(number), rows.get_mut(number)) else {
@@ -198,25 +278,29 @@ impl<'a> Worker<'a> {
         event: &mut Event<'r>,
     ) -> io::Result<Fate> {
         if let Err(reject) = lane.walk.read(record, row) {
+            if reject.reason == AFTER_END && record.get(reject.at..).is_some_and(|rest| rest.trim_ascii().starts_with(b"{")) {
+                return Ok(Fate::Glued(reject.at));
+            }
             return Ok(Fate::Rejected(RejectReason::Malformed, format!("{} at byte {}", reject.reason, reject.at)));
         }
         if !lane.recognises(row) {
             return Ok(Fate::Foreign);
         }
         let value_hash = row.canonical_hash();
+        let names = self.names.get(number).copied().unwrap_or_else(|| NameSpace::new(self.shared.tenant, &lane.log));
         let id = match &lane.programme {
             Some(programme) => {
                 let view = lane.walk.view(row, PROGRAMME);
                 if !programme.shape(&view, event) {
                     return Ok(Fate::Rejected(RejectReason::Timeless, "has no readable time".to_owned()));
                 }
-                programme.identify(self.shared.tenant, &view, event.occurred, value_hash, || place.hash())
+                programme.identify(names, &view, event.occurred, value_hash, || place.hash())
             }
             None => {
                 event.reset(0);
                 event.occurred = lane.generic_time(row);
                 let name = match lane.generic_id(row) {
-                    Some(id) => EventId::name_hash(&[self.shared.tenant.0.as_bytes(), lane.log.0.as_bytes(), id.as_bytes()]),
+                    Some(id) => names.hash(id.as_bytes(), &[]),
                     // Equal lines without ids are often real repeats: their place tells them apart.
                     None => place.hash(),
                 };
@@ -229,32 +313,34 @@ impl<'a> Worker<'a> {
             self.outcome.out_of_time += 1;
             return Ok(Fate::Kept);
         }
-        self.keep(lane, id, row, event)?;
-        self.judge(number, lane, id, place, row, event)?;
+        self.keep(number, lane, id, row, event)?;
+        self.judge(number, lane, row, event);
         if row.has_duplicate_key()
             && let Some(programme) = &lane.programme
         {
-            // The other reading of a record that names a key twice; rules found already do not count again.
+            // The other reading of a record that names a key twice.
             let mut other = Event::default();
             if programme.shape(&lane.walk.view(row, PROGRAMME).last(), &mut other) {
                 other.occurred = event.occurred;
-                self.judge(number, lane, id, place, row, &other)?;
+                self.judge(number, lane, row, &other);
             }
         }
+        self.file(lane, id, place, row, event)?;
         Ok(Fate::Kept)
     }
 
     /// Counts an event.
-    fn keep<'r>(&mut self, lane: &'r Lane, id: EventId, row: &Row<'r>, event: &Event<'r>) -> io::Result<()> {
+    fn keep<'r>(&mut self, number: usize, lane: &'r Lane, id: EventId, row: &Row<'r>, event: &Event<'r>) -> io::Result<()> {
         self.outcome.duplicate_keys += u64::from(row.has_duplicate_key());
-        match self.outcome.by_log.get_mut(&lane.log.0) {
-            Some(count) => *count += 1,
-            None => _ = self.outcome.by_log.insert(lane.log.0.clone(), 1),
+        if let Some(count) = self.counts.get_mut(number) {
+            *count += 1;
         }
         self.outcome.note(event.occurred);
         let (actor, is_refused) = match &lane.programme {
             Some(programme) => {
-                self.links.extend(programme.link(&lane.walk.view(row, PROGRAMME), event));
+                if let Some(link) = programme.link(&lane.walk.view(row, PROGRAMME), event) {
+                    self.link(&link)?;
+                }
                 self.outcome.note_account(programme.account(event));
                 programme.actor(event)
             }
@@ -265,54 +351,74 @@ impl<'a> Worker<'a> {
             *head = u8::from(is_refused);
             tail.copy_from_slice(&actor.to_le_bytes());
         }
-        self.ids.push(id.0, &payload)
+        self.sorted.ids.push(id.0, &payload)
     }
 
-    /// Asks the rules about an event.
-    fn judge<'r>(
-        &mut self,
-        number: usize,
-        lane: &'r Lane,
-        id: EventId,
-        place: Place<'_>,
-        row: &Row<'r>,
-        event: &Event<'r>,
-    ) -> io::Result<()> {
+    /// Keeps a link under the credential that it issued, and under the identity.
+    fn link(&mut self, link: &Link) -> io::Result<()> {
+        let child = &link.child;
+        for (credential, uid) in [(child.credential.as_str(), ""), ("", child.uid.as_str())] {
+            if !(credential.is_empty() && uid.is_empty()) {
+                self.sorted.links.push_value(u128::from(principal_key(credential, uid)), &[], link)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the rules about one reading of an event; a rule that matched another reading counts once.
+    fn judge<'r>(&mut self, number: usize, lane: &'r Lane, row: &Row<'r>, event: &Event<'r>) {
         let Some(scratch) = self.scratches.get_mut(number) else {
-            return Ok(());
+            return;
         };
         let native = lane.walk.view(row, RULES);
         let mut matches = std::mem::take(&mut self.matches);
         lane.partition.observe(&native, event, scratch, &mut matches);
+        for found in matches.drain(..) {
+            let (rule, silenced_by) = (found.rule, found.silenced_by);
+            if self.reported.iter().any(|hit| hit.rule == rule) || self.fed.iter().any(|hit| hit.rule == rule) {
+                continue;
+            }
+            if self.shared.feeds.get(rule as usize).copied().unwrap_or(false) {
+                self.fed.push(Fed { rule, silenced_by, values: lane.partition.extracts(&found, &native, event) });
+            }
+            if self.shared.rules.reports(rule) || self.shared.explain.is_some() {
+                let evidence = lane.partition.evidence(&found, &native, event, scratch);
+                self.reported.push(Reported { rule, silenced_by, evidence });
+            }
+        }
+        self.matches = matches;
+    }
+
+    /// Keeps what the rules said of an event.
+    fn file<'r>(&mut self, lane: &'r Lane, id: EventId, place: Place<'_>, row: &Row<'r>, event: &Event<'r>) -> io::Result<()> {
         if let Some(wanted) = self.shared.explain {
             let facts = facts_of(lane, id, row, event);
             if facts.uid == wanted || id.to_string() == wanted {
-                let explained = explain(lane, row, event, scratch, &matches, place.file);
-                self.outcome.explained.push(explained);
+                self.outcome.explained.push(explain(lane, row, &self.reported, place.file));
             }
+            self.reported.retain(|hit| self.shared.rules.reports(hit.rule));
         }
-        for found in matches.drain(..) {
-            let is_fed = self.shared.feeds.get(found.rule as usize).copied().unwrap_or(false);
-            if !is_fed && !self.shared.rules.reports(found.rule) {
-                continue;
-            }
-            let facts = EventFacts { delivered: place.delivered, ..facts_of(lane, id, row, event) };
-            let hit = HitRecord {
-                rule: found.rule,
-                silenced_by: found.silenced_by,
-                facts,
-                evidence: if self.shared.rules.reports(found.rule) {
-                    lane.partition.evidence(&found, &native, event, scratch)
-                } else {
-                    Vec::new()
-                },
-                values: if is_fed { lane.partition.extracts(&found, &native, event) } else { Vec::new() },
-            };
-            let mut bytes = found.rule.to_be_bytes().to_vec();
-            bytes.extend(postcard::to_stdvec(&hit).map_err(io::Error::other)?);
-            self.hits.push(id.0, &bytes)?;
+        if self.reported.is_empty() && self.fed.is_empty() {
+            return Ok(());
         }
-        self.matches = matches;
+        self.reported.sort_by_key(|hit| hit.rule);
+        self.fed.sort_by_key(|hit| hit.rule);
+        let mut facts = EventFacts { delivered: place.delivered, ..facts_of(lane, id, row, event) };
+        if self.sorted.wanted.len() < WANTED_PRINCIPALS_MAX {
+            self.sorted.wanted.insert(principal_key(&facts.credential, &facts.actor_uid));
+        }
+        if !self.fed.is_empty() {
+            let item = OfEvent { facts, hits: std::mem::take(&mut self.fed) };
+            self.sorted.feeds.push_value(id.0, &[], &item)?;
+            (facts, self.fed) = (item.facts, item.hits);
+            self.fed.clear();
+        }
+        if !self.reported.is_empty() {
+            let item = OfEvent { facts, hits: std::mem::take(&mut self.reported) };
+            self.sorted.hits.push_value(id.0, &[], &item)?;
+            self.reported = item.hits;
+            self.reported.clear();
+        }
         Ok(())
     }
 }
@@ -324,15 +430,13 @@ fn facts_of(lane: &Lane, id: EventId, row: &Row<'_>, event: &Event<'_>) -> Event
     }
 }
 
-fn explain(lane: &Lane, row: &Row<'_>, event: &Event<'_>, scratch: &mut Scratch, matches: &[Match], file: &str) -> Explained {
-    let native = lane.walk.view(row, RULES);
-    let evidence = |found: &Match| (found.rule, found.silenced_by, lane.partition.evidence(found, &native, event, scratch));
+fn explain(lane: &Lane, row: &Row<'_>, hits: &[Reported], file: &str) -> Explained {
     Explained {
         file: file.to_owned(),
         log: lane.log.0.clone(),
         record: String::from_utf8_lossy(row.record()).into_owned(),
         document: lane.programme.as_ref().map(|programme| programme.document(&lane.walk.view(row, PROGRAMME))),
-        matches: matches.iter().map(evidence).collect(),
+        matches: hits.iter().map(|hit| (hit.rule, hit.silenced_by, hit.evidence.clone())).collect(),
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::json::{Extent, container_extent, skip_space, value_end};
+use crate::json::{Extent, closing_quote, container_extent, skip_space, value_end};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// Bytes looked at before a file is called foreign: so far lines that are no JSON may stand first.
@@ -353,7 +353,7 @@ impl Cutter {
                     None if !end && next - begin <= self.record_bytes_max => return Step::Wait(begin),
                     // Members go on behind it: it closes nothing.
                     Some(b'{') if next > comma => {
-                        cuts.push(Cut::Reject(at..at + 1, "has a bracket too many before it"));
+                        cuts.push(Cut::Reject(at..at + 1, "closes an array that goes on"));
                         return Step::Go(at + 1);
                     }
                     _ => {}
@@ -393,9 +393,12 @@ impl Cutter {
     /// Remembers how members of this array begin.
     fn learn_member(&mut self, buffer: &[u8], at: usize) {
         let key = skip_space(buffer, at + 1);
-        if self.next_member.is_empty() && buffer.get(key) == Some(&b'"') {
+        if self.next_member.is_empty()
+            && buffer.get(key) == Some(&b'"')
+            && let Some(quote) = closing_quote(buffer, key)
+        {
             self.next_member = b",{".to_vec();
-            self.next_member.extend_from_slice(buffer.get(key..value_end(buffer, key)).unwrap_or_default());
+            self.next_member.extend_from_slice(buffer.get(key..=quote).unwrap_or_default());
         }
     }
 

@@ -1,5 +1,7 @@
 //! A hash of what a record says, whatever the order of its keys and the space between its tokens.
 
+use crate::json::skip_space;
+
 /// One multiply-and-fold step (the core of wyhash); stable for ever, since ids depend on it.
 #[inline]
 fn fold(a: u64, b: u64) -> u64 {
@@ -14,7 +16,7 @@ pub fn text(text: &[u8]) -> u64 {
 
 /// Hash of bytes under a seed: sixteen at a time, the last ones read again where they do not fill up.
 #[inline]
-pub(crate) fn bytes(seed: u64, text: &[u8]) -> u64 {
+fn bytes(seed: u64, text: &[u8]) -> u64 {
     let mut state = seed ^ (text.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let (pairs, rest) = text.as_chunks::<16>();
     for pair in pairs {
@@ -44,90 +46,116 @@ fn halves(pair: &[u8; 16]) -> [u64; 2] {
     }
 }
 
-/// Where the sum stands inside nested containers.
-struct Walker {
+/// Sums the hashes of all values, each seeded with the keys and indices above it; `tokens` is the
+/// structural index of `record`.
+pub(crate) fn canonical(record: &[u8], tokens: &[u32]) -> u64 {
+    let mut sum = Summer { record, tokens, open: Vec::with_capacity(16), key: 0, sum: 0 };
+    let mut at = 0;
+    while at < tokens.len() {
+        at = sum.step(at);
+    }
+    sum.sum
+}
+
+struct Summer<'r> {
+    record: &'r [u8],
+    tokens: &'r [u32],
     /// For each open container, the hash of the path down to it, and for an array the next index.
     open: Vec<(u64, Option<u64>)>,
     /// Hash of the path to the value that comes next.
     key: u64,
+    sum: u64,
 }
 
-impl Walker {
-    fn enter(&mut self, is_array: bool) {
-        self.open.push((self.key, is_array.then_some(0)));
-        self.item();
+impl Summer<'_> {
+    #[inline]
+    fn offset(&self, token: usize) -> usize {
+        self.tokens.get(token).map_or(self.record.len(), |&at| at as usize)
     }
 
-    fn leave(&mut self) {
-        if let Some((key, _)) = self.open.pop() {
-            self.key = key;
-        }
+    #[inline]
+    fn add(&mut self, kind: u64, from: usize, to: usize) {
+        let text = self.record.get(from..to).unwrap_or_default();
+        self.sum = self.sum.wrapping_add(bytes(self.key ^ kind, text));
     }
 
-    /// The path of the next member of an array.
-    fn item(&mut self) {
-        if let Some((path, Some(index))) = self.open.last_mut() {
-            *index += 1;
-            self.key = fold(*path, *index);
-        }
-    }
-
-    fn name(&mut self, name: &[u8]) {
-        self.key = bytes(self.open.last().map_or(0, |(path, _)| *path), name);
-    }
-}
-
-/// Sums the hashes of all values, each seeded with the keys and indices above it; `tokens` is the
-/// structural index of `record`.
-pub(crate) fn canonical(record: &[u8], tokens: &[u32]) -> u64 {
-    let mut sum = 0u64;
-    let mut walker = Walker { open: Vec::with_capacity(16), key: 0 };
-    let mut at = 0usize;
-    let offset = |token: usize| tokens.get(token).map_or(record.len(), |&at| at as usize);
-    let slice = |from: usize, to: usize| record.get(from..to).unwrap_or_default();
-    while at < tokens.len() {
-        let place = offset(at);
-        let byte = record.get(place).copied().unwrap_or(0);
-        // The place behind which a value without quotes and brackets may stand, up to the next token.
-        let mut before = place;
-        match byte {
-            b'{' | b'[' => {
-                sum = sum.wrapping_add(fold(walker.key, u64::from(byte)));
-                walker.enter(byte == b'[');
+    /// Takes what begins at a token; gives the token after it.
+    #[inline]
+    fn step(&mut self, at: usize) -> usize {
+        let place = self.offset(at);
+        match self.record.get(place).copied().unwrap_or(0) {
+            open @ (b'{' | b'[') => {
+                self.sum = self.sum.wrapping_add(fold(self.key, u64::from(open)));
+                self.open.push((self.key, (open == b'[').then_some(0)));
+                if open == b'[' {
+                    self.item(at, place);
+                }
+                at + 1
             }
             b'}' | b']' => {
-                walker.leave();
-                at += 1;
-                continue;
-            }
-            b'"' => {
-                let end = offset(at + 1);
-                let inner = slice(place + 1, end);
-                let after = crate::json::skip_space(record, end + 1);
-                at += 1;
-                if record.get(after) != Some(&b':') {
-                    sum = sum.wrapping_add(bytes(walker.key ^ 1, inner));
-                    at += 1;
-                    continue;
+                if let Some((key, _)) = self.open.pop() {
+                    self.key = key;
                 }
-                walker.name(inner);
-                before = after;
+                at + 1
             }
-            _ => walker.item(),
+            b'"' => match self.open.last() {
+                Some(&(path, None)) => self.member(at, place, path),
+                _ => {
+                    self.add(TEXT, place + 1, self.offset(at + 1));
+                    at + 2
+                }
+            },
+            _ => {
+                self.item(at, place);
+                at + 1
+            }
         }
-        at += 1;
-        sum = sum.wrapping_add(scalar_between(record, before + 1, offset(at), walker.key));
     }
-    sum
+
+    /// A key of an object whose path is `path`, and its value when that is no container.
+    #[inline]
+    fn member(&mut self, at: usize, place: usize, path: u64) -> usize {
+        let end = self.offset(at + 1);
+        self.key = bytes(path, self.record.get(place + 1..end).unwrap_or_default());
+        let colon = skip_space(self.record, end + 1);
+        let value = skip_space(self.record, colon + 1);
+        match self.record.get(value) {
+            Some(b'"') => {
+                self.add(TEXT, value + 1, self.offset(at + 3));
+                at + 4
+            }
+            Some(b'{' | b'[') => at + 2,
+            _ => {
+                self.scalar(value, self.offset(at + 2));
+                at + 2
+            }
+        }
+    }
+
+    /// The next member of an array behind the token at `place`, and its value when that stands alone.
+    #[inline]
+    fn item(&mut self, at: usize, place: usize) {
+        let Some((path, Some(index))) = self.open.last_mut() else {
+            return;
+        };
+        *index += 1;
+        self.key = fold(*path, *index);
+        let value = skip_space(self.record, place + 1);
+        if !matches!(self.record.get(value), Some(b'"' | b'{' | b'[' | b']')) {
+            self.scalar(value, self.offset(at + 1));
+        }
+    }
+
+    /// A number, a boolean or null.
+    fn scalar(&mut self, from: usize, to: usize) {
+        let length = self.record.get(from..to).unwrap_or_default().trim_ascii_end().len();
+        self.add(SCALAR, from, from + length);
+    }
 }
 
-/// Hash of the number, boolean or null that stands alone between two structural bytes, or zero.
-#[inline]
-fn scalar_between(record: &[u8], from: usize, to: usize, key: u64) -> u64 {
-    // Most often a quote or a bracket follows at once.
-    let text = record.get(from..to).unwrap_or_default().trim_ascii();
-    if text.is_empty() { 0 } else { bytes(key ^ 2, text) }
-}
+/// Tells texts from the scalars that are written alike.
+const TEXT: u64 = 1;
+const SCALAR: u64 = 2;
 
 #[cfg(test)]
 mod tests {

@@ -68,16 +68,28 @@ pub(crate) fn build(text: &[u8], tokens: &mut Vec<u32>) -> Summary {
 }
 
 fn build_portable(text: &[u8], tokens: &mut Vec<u32>) -> Summary {
-    build_with(text, tokens, classify_portable, prefix_xor, push)
+    build_with(text, tokens, classify_portable, |rest| classify_portable(&padded(rest)), prefix_xor, push)
 }
 
-/// The pass itself: `classify` says what the bytes of one block are, `prefix_xor` where strings
-/// are between quotes, and `push` adds the positions of set bits to a base.
+/// Less than a block, filled up with space.
+#[inline(always)]
+fn padded(rest: &[u8]) -> [u8; 64] {
+    let mut block = [b' '; 64];
+    for (slot, byte) in block.iter_mut().zip(rest) {
+        *slot = *byte;
+    }
+    block
+}
+
+/// The pass itself: `classify` says what the bytes of one block are, `classify_rest` those behind the
+/// last block, `prefix_xor` where strings are between quotes, and `push` adds the positions of set
+/// bits to a base.
 #[inline(always)]
 fn build_with(
     text: &[u8],
     tokens: &mut Vec<u32>,
     classify: impl Fn(&[u8; 64]) -> Masks,
+    classify_rest: impl Fn(&[u8]) -> Masks,
     prefix_xor: impl Fn(u64) -> u64,
     push: impl Fn(u64, u32, &mut Vec<u32>),
 ) -> Summary {
@@ -85,16 +97,17 @@ fn build_with(
     let (mut any_backslash, mut any_high) = (0, 0);
     let (blocks, rest) = text.as_chunks::<64>();
     let mut base = 0u32;
-    let mut last = [b' '; 64];
-    for (slot, byte) in last.iter_mut().zip(rest) {
-        *slot = *byte;
-    }
-    for block in blocks.iter().chain((!rest.is_empty()).then_some(&last)) {
-        let masks = classify(block);
+    let mut take = |masks: Masks| {
         any_backslash |= masks.backslash;
         any_high |= masks.high;
         push(structural(masks, &mut carry, &prefix_xor), base, tokens);
         base = base.wrapping_add(64);
+    };
+    for block in blocks {
+        take(classify(block));
+    }
+    if !rest.is_empty() {
+        take(classify_rest(rest));
     }
     Summary { open_string: carry.in_string != 0, has_escape: any_backslash != 0, is_ascii: any_high == 0 }
 }
@@ -156,7 +169,7 @@ fn classify_portable(block: &[u8; 64]) -> Masks {
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "vector intrinsics; compared with the portable pass by a test")]
 mod x86 {
-    use super::{Masks, Summary, build_with};
+    use super::{Masks, Summary, build_with, padded};
     use std::arch::x86_64::*;
 
     type Build = unsafe fn(&[u8], &mut Vec<u32>) -> Summary;
@@ -190,16 +203,21 @@ mod x86 {
         build_with(
             text,
             tokens,
-            |block| {
-                _mm_prefetch::<_MM_HINT_T0>(block.as_ptr().wrapping_add(PREFETCH_BYTES).cast());
-                // SAFETY: both loads lie inside the block of 64 bytes; loadu asks for no alignment.
-                let (low, high) =
-                    unsafe { (_mm256_loadu_si256(block.as_ptr().cast()), _mm256_loadu_si256(block.as_ptr().add(32).cast())) };
-                half(low).and(half(high))
-            },
+            |block| classify_avx2(block),
+            |rest| classify_avx2(&padded(rest)),
             |bits| prefix_xor(bits),
             |bits, base, tokens| push_avx2(bits, base, tokens),
         )
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn classify_avx2(block: &[u8; 64]) -> Masks {
+        _mm_prefetch::<_MM_HINT_T0>(block.as_ptr().wrapping_add(PREFETCH_BYTES).cast());
+        // SAFETY: both loads lie inside the block of 64 bytes; loadu asks for no alignment.
+        let (low, high) =
+            unsafe { (_mm256_loadu_si256(block.as_ptr().cast()), _mm256_loadu_si256(block.as_ptr().add(32).cast())) };
+        half(low).and(half(high))
     }
 
     /// The masks of 32 bytes, in the low halves.
@@ -257,19 +275,29 @@ mod x86 {
             |block| {
                 _mm_prefetch::<_MM_HINT_T0>(block.as_ptr().wrapping_add(PREFETCH_BYTES).cast());
                 // SAFETY: the load lies inside the block of 64 bytes; loadu asks for no alignment.
-                let bytes = unsafe { _mm512_loadu_si512(block.as_ptr().cast()) };
-                let equals = |what: u8, bytes: __m512i| _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(what.cast_signed()));
-                let folded = _mm512_or_si512(bytes, _mm512_set1_epi8(0x20));
-                Masks {
-                    quote: equals(b'"', bytes),
-                    backslash: equals(b'\\', bytes),
-                    operator: equals(b'{', folded) | equals(b'}', folded) | equals(b',', bytes),
-                    high: _mm512_movepi8_mask(bytes),
-                }
+                classify_avx512(unsafe { _mm512_loadu_si512(block.as_ptr().cast()) })
+            },
+            |rest| {
+                let wanted = !(u64::MAX << (rest.len() as u32 % 64));
+                // SAFETY: only bytes of `rest`, less than 64, are loaded; the others stay spaces.
+                classify_avx512(unsafe { _mm512_mask_loadu_epi8(_mm512_set1_epi8(0x20), wanted, rest.as_ptr().cast()) })
             },
             |bits| prefix_xor(bits),
             |bits, base, tokens| push_avx512(bits, base, tokens),
         )
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn classify_avx512(bytes: __m512i) -> Masks {
+        let equals = |what: u8, bytes: __m512i| _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(what.cast_signed()));
+        let folded = _mm512_or_si512(bytes, _mm512_set1_epi8(0x20));
+        Masks {
+            quote: equals(b'"', bytes),
+            backslash: equals(b'\\', bytes),
+            operator: equals(b'{', folded) | equals(b'}', folded) | equals(b',', bytes),
+            high: _mm512_movepi8_mask(bytes),
+        }
     }
 
     /// Presses the numbers of set bits together, sixteen at a time.
@@ -278,10 +306,10 @@ mod x86 {
     fn push_avx512(bits: u64, base: u32, tokens: &mut Vec<u32>) {
         const NUMBERS: [u8; 64] = {
             let mut numbers = [0; 64];
-            let mut at = 0;
-            while at < 64 {
-                numbers[at] = at as u8;
-                at += 1;
+            let (mut rest, mut next) = (numbers.as_mut_slice(), 0);
+            while let Some((first, others)) = rest.split_first_mut() {
+                (*first, rest) = (next, others);
+                next += 1;
             }
             numbers
         };

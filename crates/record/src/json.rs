@@ -112,7 +112,7 @@ fn string_end(bytes: &[u8], start: usize) -> usize {
 }
 
 /// The index of the quote that closes the string opened at `start`.
-fn closing_quote(bytes: &[u8], start: usize) -> Option<usize> {
+pub(crate) fn closing_quote(bytes: &[u8], start: usize) -> Option<usize> {
     let mut at = start + 1;
     loop {
         at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
@@ -266,7 +266,12 @@ pub(crate) fn write_text(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+#[inline]
 pub(crate) fn skip_space(bytes: &[u8], mut at: usize) -> usize {
+    // White space is rare where machines write: one look tells.
+    if bytes.get(at).is_some_and(|&byte| byte > b' ') {
+        return at;
+    }
     while bytes.get(at).is_some_and(u8::is_ascii_whitespace) {
         at += 1;
     }

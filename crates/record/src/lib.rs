@@ -26,4 +26,4 @@ pub use path::{PathSet, SlotId};
 pub use row::{Row, View};
 pub use table::{CellKind, Column, Export, Table};
 pub use value::{Fields, Value};
-pub use walk::{Reject, Walk, depth_max};
+pub use walk::{AFTER_END, Reject, Walk, depth_max};

@@ -57,6 +57,16 @@ impl<'r> Cell<'r> {
         self.kind == Kind::Absent
     }
 
+    /// A scalar as text, numbers and booleans as the record writes them; none for an empty text.
+    #[inline]
+    pub(crate) fn scalar_text(&self) -> Option<Cow<'r, str>> {
+        match self.kind {
+            Kind::Text | Kind::Number | Kind::Bool if !self.text.is_empty() => Some(Cow::Borrowed(self.text)),
+            Kind::Escaped => Some(unescape(self.text)),
+            _ => None,
+        }
+    }
+
     pub(crate) fn value(&self) -> Value<'r> {
         match self.kind {
             Kind::Absent => Value::Absent,
@@ -208,13 +218,25 @@ impl<'a, 'r> View<'a, 'r> {
 
     /// The value at a slot, borrowed from the record: the first, or by [`View::last`] the last.
     pub fn get(&self, slot: SlotId) -> Value<'r> {
+        self.cell(slot).map_or(Value::Absent, Cell::value)
+    }
+
+    /// The scalar at a slot as text, as the record writes it; none when it is absent, null, empty, a
+    /// list or an object.
+    #[inline]
+    pub fn text(&self, slot: SlotId) -> Option<Cow<'r, str>> {
+        self.cell(slot).and_then(Cell::scalar_text)
+    }
+
+    #[inline]
+    fn cell(&self, slot: SlotId) -> Option<&Cell<'r>> {
         let slot = self.slot(slot);
         if self.is_last
             && let Some((_, cell)) = self.row.more.iter().rev().find(|(other, _)| *other == slot)
         {
-            return cell.value();
+            return Some(cell);
         }
-        self.row.get(slot)
+        self.row.cells.get(slot.index())
     }
 
     /// See [`Row::plain`].

@@ -13,6 +13,9 @@ pub const fn depth_max() -> usize {
     64
 }
 
+/// The reason of a record whose text goes on behind its closing bracket.
+pub const AFTER_END: &str = "has text after its end";
+
 /// Why a record cannot be read, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reject {
@@ -30,7 +33,7 @@ impl fmt::Display for Reject {
 
 impl std::error::Error for Reject {}
 
-/// A place in the trie; its edges stand in one open-addressed part of `Walk::edges`.
+/// A place in the trie; its edges are found by one open-addressed part of `Walk::places`.
 #[derive(Debug, Default)]
 struct Node {
     slot: Option<SlotId>,
@@ -43,24 +46,29 @@ struct Node {
 #[derive(Debug, Clone)]
 struct Edge {
     ends: Ends,
-    length: u32,
+    key: Box<[u8]>,
     node: u32,
-    /// Index in `Walk::keys`, or `NONE` for a free place.
-    number: u32,
 }
 
-/// The first and the last eight bytes of a key; of a shorter one all bytes, and nothing.
+/// The first and the last eight bytes of a key, and the second eight of a long one; of a key shorter
+/// than eight all bytes, and nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Ends {
     head: u64,
+    middle: u64,
     tail: u64,
 }
 
 impl Ends {
     fn of(key: &[u8]) -> Ends {
-        match (key.first_chunk(), key.last_chunk()) {
-            (Some(head), Some(tail)) => Ends { head: u64::from_le_bytes(*head), tail: u64::from_le_bytes(*tail) },
-            _ => Ends { head: key.iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte)), tail: 0 },
+        let chunk = |at: usize| key.get(at..).and_then(|rest| rest.first_chunk()).map(|bytes| u64::from_le_bytes(*bytes));
+        match chunk(0) {
+            Some(head) => Ends {
+                head,
+                middle: chunk(8).unwrap_or_default(),
+                tail: key.last_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)),
+            },
+            None => Ends { head: key.iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte)), middle: 0, tail: 0 },
         }
     }
 
@@ -70,8 +78,11 @@ impl Ends {
         let chunk = |at: usize| text.get(at..).and_then(|rest| rest.first_chunk()).map(|bytes| u64::from_le_bytes(*bytes));
         let length = end.saturating_sub(start);
         match chunk(start) {
-            Some(head) if length < 8 => Ends { head: head & ((1 << (8 * length)) - 1), tail: 0 },
-            Some(head) => Ends { head, tail: chunk(end - 8).unwrap_or_default() },
+            Some(head) if length < 8 => Ends { head: head & ((1 << (8 * length)) - 1), middle: 0, tail: 0 },
+            Some(head) => {
+                let middle = if length < 16 { 0 } else { chunk(start + 8).unwrap_or_default() };
+                Ends { head, middle, tail: chunk(end - 8).unwrap_or_default() }
+            }
             None => Ends::of(text.get(start..end).unwrap_or_default()),
         }
     }
@@ -84,7 +95,7 @@ impl Ends {
 }
 
 /// Longest key that its ends and its length tell apart from every other.
-const ENDS_BYTES: usize = 16;
+const ENDS_BYTES: usize = 24;
 
 const NONE: u32 = u32::MAX;
 
@@ -93,7 +104,9 @@ const NONE: u32 = u32::MAX;
 pub struct Walk {
     nodes: Vec<Node>,
     edges: Vec<Edge>,
-    keys: Vec<Box<[u8]>>,
+    /// Indices of edges by the hash of their keys, or `NONE`: small, so that most keys, which nobody
+    /// wants, are told from it alone.
+    places: Vec<u32>,
     slots: usize,
     views: Vec<Vec<SlotId>>,
 }
@@ -127,7 +140,7 @@ impl Walk {
                 }
             }
         }
-        let mut walk = Walk { nodes: Vec::new(), edges: Vec::new(), keys: Vec::new(), slots: all.len(), views };
+        let mut walk = Walk { nodes: Vec::new(), edges: Vec::new(), places: Vec::new(), slots: all.len(), views };
         walk.freeze(&drafts);
         walk
     }
@@ -136,23 +149,21 @@ impl Walk {
         let number = |length: usize| u32::try_from(length).unwrap_or(NONE);
         for draft in drafts {
             let size = if draft.children.is_empty() { 0 } else { (draft.children.len() * 4).next_power_of_two() };
-            let start = self.edges.len();
-            let free = Edge { ends: Ends::default(), length: 0, node: NONE, number: NONE };
-            self.edges.resize(start + size, free);
+            let start = self.places.len();
+            self.places.resize(start + size, NONE);
             let mask = number(size).checked_sub(1);
             for (key, node) in &draft.children {
                 let ends = Ends::of(key);
-                let edge = Edge { ends, length: number(key.len()), node: number(*node), number: number(self.keys.len()) };
-                self.keys.push(key.clone());
                 let mut at = ends.hash(key.len());
-                let places = self.edges.get_mut(start..).unwrap_or_default();
+                let places = self.places.get_mut(start..).unwrap_or_default();
                 while let Some(place) = places.get_mut((at & mask.unwrap_or(0)) as usize) {
-                    if place.number == NONE {
-                        *place = edge;
+                    if *place == NONE {
+                        *place = number(self.edges.len());
                         break;
                     }
                     at = at.wrapping_add(1);
                 }
+                self.edges.push(Edge { ends, key: key.clone(), node: number(*node) });
             }
             self.nodes.push(Node { slot: draft.slot, start: number(start), mask });
         }
@@ -179,7 +190,7 @@ impl Walk {
         row: &mut Row<'r>,
     ) -> Result<(), Reject> {
         row.reset(self.slots, record);
-        row.seen.resize(self.keys.len().max(row.seen.len()), 0);
+        row.seen.resize(self.edges.len().max(row.seen.len()), 0);
         let text = summary.text(record).map_err(|at| Reject { reason: "is not UTF-8", at })?;
         if summary.open_string {
             return Err(Reject { reason: "ends inside a string", at: record.len() });
@@ -192,7 +203,7 @@ impl Walk {
         let next = reader.object(0, 0, 1)?;
         match tokens.get(next) {
             None if skip_space(record, reader.end_of(next)) == record.len() => Ok(()),
-            _ => Err(Reject { reason: "has text after its end", at: reader.end_of(next) }),
+            _ => Err(Reject { reason: AFTER_END, at: reader.end_of(next) }),
         }
     }
 
@@ -202,21 +213,17 @@ impl Walk {
     }
 
     /// Number and node of the edge with a key, whose ends are known.
-    #[inline]
+    #[inline(always)]
     fn edge(&self, node: u32, key: &[u8], ends: Ends) -> Option<(u32, u32)> {
         let node = self.nodes.get(node as usize)?;
         let mask = node.mask?;
         let mut at = ends.hash(key.len());
         loop {
-            let edge = self.edges.get((node.start + (at & mask)) as usize)?;
-            if edge.number == NONE {
-                return None;
-            }
-            if edge.ends == ends && edge.length as usize == key.len() {
-                let is_same = key.len() <= ENDS_BYTES || self.keys.get(edge.number as usize).is_some_and(|whole| **whole == *key);
-                if is_same {
-                    return Some((edge.number, edge.node));
-                }
+            let number = *self.places.get((node.start + (at & mask)) as usize)?;
+            // A free place leads to no edge.
+            let edge = self.edges.get(number as usize)?;
+            if edge.ends == ends && edge.key.len() == key.len() && (key.len() <= ENDS_BYTES || *edge.key == *key) {
+                return Some((number, edge.node));
             }
             at = at.wrapping_add(1);
         }
@@ -279,11 +286,11 @@ impl<'r> Reader<'_, 'r> {
                 b'"' => {
                     let key_end = self.at(token + 1);
                     let key = self.slice(at + 1, key_end).as_bytes();
-                    let colon = self.skip_space(key_end + 1);
+                    let colon = skip_space(self.record, key_end + 1);
                     if self.byte(colon) != b':' {
                         return Err(Reject { reason: "has a key without a value", at: colon });
                     }
-                    let start = self.skip_space(colon + 1);
+                    let start = skip_space(self.record, colon + 1);
                     token = match self.edge(node, key, Ends::within(self.record, at + 1, key_end)) {
                         Some((edge, next)) => {
                             self.note_visit(edge, visit);
@@ -295,12 +302,6 @@ impl<'r> Reader<'_, 'r> {
                 _ => return Err(Reject { reason: "has an object that is not closed", at }),
             }
         }
-    }
-
-    /// White space is rare where machines write: one look tells.
-    #[inline]
-    fn skip_space(&self, at: usize) -> usize {
-        if self.byte(at) > b' ' { at } else { skip_space(self.record, at) }
     }
 
     #[inline]

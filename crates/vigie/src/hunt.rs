@@ -278,7 +278,7 @@ fn run_facts(options: &HuntOptions, setup: &Setup, folder: &Folder, outcome: &Ou
         },
         gaps: Vec::new(),
         proof: Vec::new(),
-        accounts: outcome.accounts.clone(),
+        accounts: outcome.accounts.iter().cloned().collect(),
     }
 }
 

@@ -86,7 +86,9 @@ fn a_broken_value_costs_only_itself() {
 
 #[test]
 fn an_array_that_is_not_closed_is_seen() {
-    for (text, is_open) in [("[{\"a\":1}]", false), ("[{\"a\":1},", true), ("{\"Records\":[{\"a\":1}]", true), ("{\"a\":1}\n", false)] {
+    for (text, is_open) in
+        [("[{\"a\":1}]", false), ("[{\"a\":1},", true), ("{\"Records\":[{\"a\":1}]", true), ("{\"a\":1}\n", false)]
+    {
         let mut cutter = Cutter::new(vec!["Records".into()], 64);
         cutter.cut(text.as_bytes(), true, &mut Vec::new());
         assert_eq!(cutter.is_open(), is_open, "{text}");
