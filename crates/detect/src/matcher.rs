@@ -219,7 +219,7 @@ impl Matcher {
 /// The instant that a value is: RFC 3339 text, or milliseconds since 1970 as OCSF writes times.
 fn instant(value: &Value<'_>, text: &str) -> Option<i64> {
     match value {
-        Value::Int(number) => i64::try_from(*number).ok(),
+        Value::Int(number) => Some(*number),
         _ => parse_rfc3339(text),
     }
 }

@@ -131,7 +131,7 @@ fn call<'r>(function: Function, arguments: &'r [Expression], row: &View<'_, 'r>)
         Function::Object => Some(argument(0)).filter(|value| matches!(value, Value::Object(_))).unwrap_or(Value::Absent),
         Function::List => argument(0),
         Function::TimeMs => match argument(0) {
-            Value::Text(text) => parse_rfc3339(&text).map_or(Value::Absent, |at| Value::Int(at)),
+            Value::Text(text) => parse_rfc3339(&text).map_or(Value::Absent, Value::Int),
             Value::Int(number) => Value::Int(vigie_model::millis_of(number)),
             _ => Value::Absent,
         },

@@ -105,7 +105,7 @@ fn where_a_buffer_ends_decides_nothing() {
 #[test]
 fn an_oversize_record_becomes_its_head() {
     let long = format!("{{\"a\":\"{}\"}}", "x".repeat(200));
-    let head = format!("~{}", &long[..64]);
+    let head = format!("~{}", long.get(..64).unwrap());
     check(&format!("{{\"b\":2}}\n{long}\n{{\"c\":3}}\n"), Shape::Lines, &[r#"{"b":2}"#, &head, r#"{"c":3}"#]);
     check(&format!("[{{\"b\":2}},{long},{{\"c\":3}}]"), Shape::Array, &[r#"{"b":2}"#, &head, r#"{"c":3}"#]);
 }
