@@ -30,8 +30,8 @@ fn main() {
         "{} records, {} bytes each, {} addresses, {} identities",
         count,
         corpus.bytes() / count,
-        corpus.addresses,
-        corpus.identities
+        vigie_tests::reissue::ADDRESSES.min(count as u64),
+        vigie_tests::reissue::IDENTITIES.min(count as u64)
     );
     println!("{:<58} {:>12} {:>12} {:>7} {:>7}", "row", "peer /s", "ours /s", "ratio", "budget");
     let only = std::env::args().nth(2);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::corpus::Dice;
+use vigie_tests::reissue::Dice;
 
 /// The rules under a folder of SigmaHQ's tree.
 pub fn sigma(folder: &Path, under: &str) -> Vec<(String, String)> {

@@ -79,7 +79,11 @@ pub fn cloudtrail() -> Mapping {
 
 /// The rules of the content.
 pub fn builtin_rules() -> RuleSet {
-    let mut sources = Vec::new();
+    builtin_rules_and(Vec::new())
+}
+
+/// The rules of the content, and others.
+pub fn builtin_rules_and(mut sources: Vec<RuleSource>) -> RuleSet {
     for domain in std::fs::read_dir(content().join("rules")).unwrap() {
         for file in std::fs::read_dir(domain.unwrap().path()).unwrap() {
             let path = file.unwrap().path();

@@ -10,6 +10,7 @@
 )]
 
 mod harness;
+mod memory;
 mod ocsf;
 mod sigma;
 mod stratus;

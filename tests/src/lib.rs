@@ -1,5 +1,7 @@
 //! What tests share: the outside corpus, when it is present, and the built binary.
 
+pub mod reissue;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read};

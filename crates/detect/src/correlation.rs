@@ -9,15 +9,13 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use rsigma_parser::{ConditionExpr, ConditionOperator, CorrelationCondition, CorrelationRule, CorrelationType, WindowMode};
-use vigie_model::{EventFacts, Millis};
+use vigie_model::limits::WINDOW_EVENTS_MAX;
+use vigie_model::{EventRef, Millis};
 
 use crate::error::Mistake;
 use crate::predicate::{Order, fold};
 use crate::ruleset::RuleSet;
 use crate::window::{About, Bound, Criterion, Measure, Run, Which, Window};
-
-/// The event of a hit, shared by every window that holds it.
-pub type HitEvent = Arc<EventFacts>;
 
 /// A match of a rule that a correlation needs.
 #[derive(Debug, Clone)]
@@ -25,7 +23,9 @@ pub struct Hit {
     /// Index of the rule in its rule set.
     pub rule: u32,
     /// The event.
-    pub event: HitEvent,
+    pub event: Arc<EventRef>,
+    /// What the caller wants back with a finding at whose firing this is the last event.
+    pub keepsake: Arc<[u8]>,
     /// Values by [`crate::Partition::extracts`].
     pub values: Vec<Option<String>>,
 }
@@ -38,11 +38,13 @@ pub struct Firing {
     /// Group fields and their values.
     pub group: Vec<(String, String)>,
     /// Events, earliest first, up to a limit.
-    pub events: Vec<HitEvent>,
+    pub events: Vec<Arc<EventRef>>,
     /// How many events there are.
     pub count: u64,
     /// The event at which it first fired.
-    pub fired_at: HitEvent,
+    pub fired_at: Arc<EventRef>,
+    /// The keepsake of its hit.
+    pub keepsake: Arc<[u8]>,
 }
 
 /// One rule that a correlation builds on, and where its values stand.
@@ -195,10 +197,17 @@ pub struct Correlator<'s> {
     touched: Vec<BTreeMap<GroupKey, ()>>,
     now: Option<Millis>,
     hits_since_sweep: usize,
+    /// Events that the windows of each correlation remember.
+    held: Vec<usize>,
+    /// How many all may remember before some forget.
+    shed_above: usize,
+    forgotten: u64,
 }
 
 /// Hits between two looks for groups that time has passed by.
 const SWEEP_HITS: usize = 16_384;
+/// Events still named by an open run once there are too many to remember.
+const RUN_EVENTS_KEPT: usize = 1_000;
 
 impl<'s> Correlator<'s> {
     /// A memory without any hit.
@@ -217,7 +226,15 @@ impl<'s> Correlator<'s> {
             touched: vec![BTreeMap::new(); count],
             now: None,
             hits_since_sweep: 0,
+            held: vec![0; count],
+            shed_above: WINDOW_EVENTS_MAX,
+            forgotten: 0,
         }
+    }
+
+    /// Events forgotten before their timespan was over, since all windows together had too many.
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten
     }
 
     /// Takes one hit; hits come in the order of their time. `report` gets every run that is over.
@@ -225,18 +242,21 @@ impl<'s> Correlator<'s> {
         let at = hit.event.occurred;
         if self.now.is_some_and(|now| now != at) {
             self.settle(report);
-            self.hits_since_sweep += 1;
             if self.hits_since_sweep >= SWEEP_HITS {
                 self.sweep(Some(at), report);
             }
+            if self.held.iter().sum::<usize>() > self.shed_above {
+                self.shed(at, report);
+            }
         }
         self.now = Some(at);
-        let about = About { event: Arc::clone(&hit.event), inner: Vec::new() };
+        self.hits_since_sweep += 1;
+        let about = About { event: Arc::clone(&hit.event), keepsake: Arc::clone(&hit.keepsake), inner: None };
         self.feed(hit.rule, at, &about, &hit.values, report);
     }
 
     /// Reports what is still open after the last hit.
-    pub fn finish(mut self, report: &mut dyn FnMut(Firing)) {
+    pub fn finish(&mut self, report: &mut dyn FnMut(Firing)) {
         self.settle(report);
         self.sweep(None, report);
     }
@@ -271,10 +291,13 @@ impl<'s> Correlator<'s> {
                 continue;
             };
             let group = groups.entry(key.clone()).or_insert_with(|| Group { shown, window: Window::default() });
+            let before = group.window.size();
             if let Some(run) = group.window.close(&correlation.criterion, Some(at)) {
                 report(firing(correlation, &group.shown, run));
             }
             group.window.add(&correlation.criterion, at, place, value, about.clone());
+            let after = group.window.size();
+            note_size(&mut self.held, number, before, after);
             if let Some(touched) = self.touched.get_mut(number) {
                 touched.insert(key, ());
             }
@@ -293,12 +316,13 @@ impl<'s> Correlator<'s> {
             };
             let mut alerts = Vec::new();
             for key in touched.into_keys() {
-                let group = self.groups.get_mut(number).and_then(|groups| groups.get_mut(&key));
-                if let Some(group) = group
-                    && group.window.settle(&correlation.criterion, now)
-                    && self.feeds.contains_key(&correlation.rule)
-                    && let Some(about) = group.window.about(&correlation.criterion)
-                {
+                let Some(group) = self.groups.get_mut(number).and_then(|groups| groups.get_mut(&key)) else {
+                    continue;
+                };
+                let before = group.window.size();
+                let alert = group.window.settle(&correlation.criterion, now);
+                note_size(&mut self.held, number, before, group.window.size());
+                if let Some(about) = alert.filter(|_| self.feeds.contains_key(&correlation.rule)) {
                     alerts.push((about, group.shown.clone()));
                 }
             }
@@ -306,6 +330,40 @@ impl<'s> Correlator<'s> {
                 let values = self.set.alert_values(correlation.rule, &correlation.group_names, &shown);
                 self.feed(correlation.rule, now, &about, &values, report);
             }
+        }
+    }
+
+    /// Lets the fullest correlation forget the older half of its timespan, again and again, until all
+    /// windows together hold less than they may.
+    fn shed(&mut self, now: Millis, report: &mut dyn FnMut(Firing)) {
+        self.sweep(Some(now), report);
+        self.halve(now);
+        // What cannot be forgotten must not be tried again with every hit.
+        self.shed_above = WINDOW_EVENTS_MAX.max(self.held.iter().sum::<usize>() / 4 * 5);
+    }
+
+    fn halve(&mut self, now: Millis) {
+        let mut divisor = 2;
+        while self.held.iter().sum::<usize>() > WINDOW_EVENTS_MAX / 4 * 3 {
+            let fullest = (0..self.held.len()).max_by_key(|number| self.held.get(*number)).unwrap_or(0);
+            let (Some(correlation), Some(groups)) = (self.set.correlations().get(fullest), self.groups.get_mut(fullest)) else {
+                return;
+            };
+            let criterion = &correlation.criterion;
+            let mut held = 0;
+            for group in groups.values_mut() {
+                self.forgotten += group.window.forget_before(criterion, now - criterion.timespan_ms / divisor) as u64;
+                group.window.shorten_run(RUN_EVENTS_KEPT);
+                held += group.window.size();
+            }
+            let is_less = self.held.get(fullest).is_some_and(|before| held < *before);
+            if let Some(place) = self.held.get_mut(fullest) {
+                *place = held;
+            }
+            if !is_less && divisor > criterion.timespan_ms {
+                return;
+            }
+            divisor = divisor.saturating_mul(2);
         }
     }
 
@@ -323,6 +381,15 @@ impl<'s> Correlator<'s> {
             over.sort_by(|a, b| a.0.cmp(&b.0));
             over.into_iter().for_each(|(_, firing)| report(firing));
         }
+        for (held, groups) in self.held.iter_mut().zip(&self.groups) {
+            *held = groups.values().map(|group| group.window.size()).sum();
+        }
+    }
+}
+
+fn note_size(held: &mut [usize], number: usize, before: usize, after: usize) {
+    if let Some(held) = held.get_mut(number) {
+        *held = (*held + after).saturating_sub(before);
     }
 }
 
@@ -333,5 +400,6 @@ fn firing(correlation: &Correlation, shown: &[String], run: Run) -> Firing {
         events: run.events,
         count: run.count,
         fired_at: run.fired_at,
+        keepsake: run.keepsake,
     }
 }

@@ -17,7 +17,7 @@ mod predicate;
 mod ruleset;
 mod window;
 
-pub use correlation::{Correlator, Firing, Hit, HitEvent};
+pub use correlation::{Correlator, Firing, Hit};
 pub use error::RuleError;
 pub use partition::{Match, Partition, Scratch};
 pub use ruleset::{LogQuery, RuleSet, RuleSource, RuleState};

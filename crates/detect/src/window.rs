@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use vigie_model::limits::RELATED_EVENTS_MAX;
-use vigie_model::{EventFacts, Millis};
+use vigie_model::{EventRef, Millis};
 
 use crate::predicate::Order;
 
@@ -65,40 +65,42 @@ pub(crate) struct Criterion {
     pub(crate) members: usize,
 }
 
-/// One event of a group.
+/// One event of a group, or an alert of an inner correlation.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    pub(crate) occurred: Millis,
-    pub(crate) member: usize,
-    pub(crate) value: Option<String>,
-    pub(crate) event: Arc<EventFacts>,
-    /// For an alert of an inner correlation, the events it is about.
-    inner: Vec<Arc<EventFacts>>,
+struct Entry {
+    occurred: Millis,
+    member: usize,
+    value: Option<Box<str>>,
+    event: Arc<EventRef>,
+    /// For an alert of an inner correlation, the events that it tells anew.
+    inner: Option<Arc<[Arc<EventRef>]>>,
     sequence: u64,
 }
 
 impl Entry {
     /// The events it stands for.
-    fn events(&self) -> &[Arc<EventFacts>] {
-        if self.inner.is_empty() { std::slice::from_ref(&self.event) } else { &self.inner }
+    fn events(&self) -> &[Arc<EventRef>] {
+        self.inner.as_deref().unwrap_or(std::slice::from_ref(&self.event))
     }
 }
 
-/// What an entry is about: an event, or an inner correlation's alert with its events.
+/// What an entry is about: an event, or an inner correlation's alert with the events that it tells.
 #[derive(Debug, Clone)]
 pub(crate) struct About {
-    pub(crate) event: Arc<EventFacts>,
-    pub(crate) inner: Vec<Arc<EventFacts>>,
+    pub(crate) event: Arc<EventRef>,
+    pub(crate) keepsake: Arc<[u8]>,
+    pub(crate) inner: Option<Arc<[Arc<EventRef>]>>,
 }
 
 /// A maximal run of overlapping windows that fire.
 #[derive(Debug, Clone)]
 pub(crate) struct Run {
     /// Events of the run, earliest first, up to a limit.
-    pub(crate) events: Vec<Arc<EventFacts>>,
+    pub(crate) events: Vec<Arc<EventRef>>,
     pub(crate) count: u64,
     /// The event at which it first fired.
-    pub(crate) fired_at: Arc<EventFacts>,
+    pub(crate) fired_at: Arc<EventRef>,
+    pub(crate) keepsake: Arc<[u8]>,
     pub(crate) last: Millis,
     next_sequence: u64,
     seen: BTreeSet<u64>,
@@ -110,13 +112,15 @@ pub(crate) struct Window {
     entries: VecDeque<Entry>,
     counts: Counts,
     sequence: u64,
+    /// The keepsake of the event added last, until the window is judged.
+    keepsake: Option<Arc<[u8]>>,
     run: Option<Run>,
 }
 
 /// What is kept up to date as entries come and go.
 #[derive(Debug, Default)]
 struct Counts {
-    values: BTreeMap<String, u64>,
+    values: BTreeMap<Box<str>, u64>,
     numbers: BTreeMap<u64, (f64, u64)>,
     members: Vec<u64>,
 }
@@ -131,7 +135,7 @@ impl Window {
     /// Adds an event. Events come in the order of time; call [`Window::settle`] after the last
     /// event of an instant.
     pub(crate) fn add(&mut self, criterion: &Criterion, occurred: Millis, member: usize, value: Option<String>, about: About) {
-        let About { event, inner } = about;
+        let About { event, keepsake, inner } = about;
         if !matches!(criterion.measure, Measure::Rules | Measure::Ordered | Measure::Which(_)) {
             let same = |entry: &&Entry| entry.occurred == occurred && entry.event.id == event.id;
             let instant = self.entries.iter().rev().take_while(|entry| entry.occurred == occurred);
@@ -139,41 +143,58 @@ impl Window {
                 return;
             }
         }
-        let entry = Entry { occurred, member, value, event, inner, sequence: self.sequence };
+        let entry = Entry { occurred, member, value: value.map(Into::into), event, inner, sequence: self.sequence };
         self.sequence += 1;
         self.counts.change(criterion, &entry, true);
         self.entries.push_back(entry);
+        self.keepsake = Some(keepsake);
     }
 
-    /// Judges the window that ends now: whether it fires.
-    pub(crate) fn settle(&mut self, criterion: &Criterion, now: Millis) -> bool {
-        while let Some(first) = self.entries.front() {
-            if first.occurred >= now.saturating_sub(criterion.timespan_ms) {
-                break;
-            }
-            self.counts.change(criterion, first, false);
-            self.entries.pop_front();
+    /// Judges the window that ends now: when it fires, what an outer correlation sees of it, the
+    /// events that this window is the first of its run to tell.
+    pub(crate) fn settle(&mut self, criterion: &Criterion, now: Millis) -> Option<About> {
+        self.forget_before(criterion, now.saturating_sub(criterion.timespan_ms));
+        let keepsake = self.keepsake.take()?;
+        if !self.fires(criterion) {
+            return None;
         }
-        let fires = self.fires(criterion);
-        if fires {
-            self.extend_run(criterion, now);
-        }
-        fires
-    }
-
-    /// What an outer correlation sees of a window that fires.
-    pub(crate) fn about(&self, criterion: &Criterion) -> Option<About> {
         let event = self.entries.back().map(|entry| Arc::clone(&entry.event))?;
-        let inner = self.telling(criterion).flat_map(Entry::events).take(RELATED_EVENTS_MAX).cloned().collect();
-        Some(About { event, inner })
+        let told = self.extend_run(criterion, now, &event, &keepsake);
+        let inner = if told.is_empty() { vec![Arc::clone(&event)] } else { told };
+        Some(About { event, keepsake, inner: Some(inner.into()) })
+    }
+
+    /// Lets events go that are older than an instant; gives how many.
+    pub(crate) fn forget_before(&mut self, criterion: &Criterion, oldest: Millis) -> usize {
+        let before = self.entries.len();
+        while let Some(first) = self.entries.pop_front_if(|entry| entry.occurred < oldest) {
+            self.counts.change(criterion, &first, false);
+        }
+        before - self.entries.len()
+    }
+
+    /// How many events it remembers, in its window and its run.
+    pub(crate) fn size(&self) -> usize {
+        self.entries.len() + self.run.as_ref().map_or(0, |run| run.events.len())
+    }
+
+    /// Names no more than some events of an open run; the others stay counted.
+    pub(crate) fn shorten_run(&mut self, events_max: usize) {
+        if let Some(run) = &mut self.run {
+            run.events.truncate(events_max);
+            run.events.shrink_to_fit();
+        }
     }
 
     /// The entries that make the window fire: for an order the first of each rule behind those of
-    /// the rule before it, else all.
-    fn telling(&self, criterion: &Criterion) -> Box<dyn Iterator<Item = &Entry> + '_> {
+    /// the rule before it, else all from a number on.
+    fn telling(&self, criterion: &Criterion, from: u64) -> Box<dyn Iterator<Item = &Entry> + '_> {
         match criterion.measure {
             Measure::Ordered => Box::new(self.order(criterion.members).1.into_iter()),
-            _ => Box::new(self.entries.iter()),
+            _ => {
+                let first = self.entries.partition_point(|entry| entry.sequence < from);
+                Box::new(self.entries.range(first..))
+            }
         }
     }
 
@@ -215,20 +236,26 @@ impl Window {
         (reached, first)
     }
 
-    fn extend_run(&mut self, criterion: &Criterion, now: Millis) {
-        let Some(last) = self.entries.back().map(|entry| Arc::clone(&entry.event)) else {
-            return;
-        };
+    /// Makes the window part of the run; gives the events that are new in it.
+    fn extend_run(
+        &mut self,
+        criterion: &Criterion,
+        now: Millis,
+        last: &Arc<EventRef>,
+        keepsake: &Arc<[u8]>,
+    ) -> Vec<Arc<EventRef>> {
         let mut run = self.run.take().unwrap_or_else(|| Run {
             events: Vec::new(),
             count: 0,
-            fired_at: last,
+            fired_at: Arc::clone(last),
+            keepsake: Arc::clone(keepsake),
             last: now,
             next_sequence: 0,
             seen: BTreeSet::new(),
         });
         run.last = now;
-        for entry in self.telling(criterion) {
+        let mut told = Vec::new();
+        for entry in self.telling(criterion, run.next_sequence) {
             // An order may come back to an earlier event; other windows only move on.
             let is_new = match criterion.measure {
                 Measure::Ordered => run.seen.insert(entry.sequence),
@@ -236,12 +263,14 @@ impl Window {
             };
             if is_new {
                 run.count += entry.events().len() as u64;
-                let room = RELATED_EVENTS_MAX.saturating_sub(run.events.len());
-                run.events.extend(entry.events().iter().take(room).cloned());
+                let room = RELATED_EVENTS_MAX.saturating_sub(run.events.len() + told.len());
+                told.extend(entry.events().iter().take(room).cloned());
                 run.next_sequence = entry.sequence + 1;
             }
         }
+        run.events.extend(told.iter().cloned());
         self.run = Some(run);
+        told
     }
 
     /// The run that no later window can overlap, if time has come so far.

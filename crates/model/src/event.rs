@@ -124,6 +124,17 @@ pub struct EventFacts {
     pub activity_id: u32,
 }
 
+/// What a correlation remembers of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventRef {
+    /// The id that the event has here.
+    pub id: u128,
+    /// When it happened.
+    pub occurred: Millis,
+    /// The provider's own id of the event.
+    pub uid: Box<str>,
+}
+
 impl EventFacts {
     /// The id as a type.
     pub fn event_id(&self) -> EventId {

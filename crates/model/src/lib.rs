@@ -12,7 +12,7 @@ mod time;
 
 pub mod limits;
 
-pub use event::{Event, EventFacts};
+pub use event::{Event, EventFacts, EventRef};
 pub use finding::{Evidence, Finding, Reference, RuleFacts, Severity};
 pub use id::{EventId, LogType, NameSpace, Tenant, finding_uid};
 pub use link::{Link, LinkKind, Principal};

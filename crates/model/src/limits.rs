@@ -16,6 +16,9 @@ pub const EVIDENCE_FIELDS_MAX: usize = 16;
 pub const EVIDENCE_VALUE_BYTES_MAX: usize = 512;
 /// Events named by one correlation finding; the rest is counted.
 pub const RELATED_EVENTS_MAX: usize = 10_000;
+/// Events that all windows of correlations remember together. Beyond it the fullest correlation
+/// forgets the older half of its timespan; how many events it lost so is counted.
+pub const WINDOW_EVENTS_MAX: usize = 500_000;
 /// Distinct values memorised per field by the matcher of one worker.
 pub const MATCH_MEMO_ENTRIES_MAX: usize = 4096;
 /// Bytes of memorised values of the matcher of one worker.

@@ -7,12 +7,13 @@ use hashbrown::HashSet;
 use vigie_detect::{Correlator, Firing, Hit, RuleSet};
 use vigie_estate::Chains;
 use vigie_model::limits::{CHAIN_LINKS_MAX, LINKS_MAX, SPILL_BYTES};
-use vigie_model::{EventFacts, Evidence, Finding, Link, Millis, Tenant, finding_uid};
+use vigie_model::{EventFacts, EventRef, Evidence, Finding, Link, Millis, Tenant, finding_uid};
 
 use crate::hunt::Hunt;
 use crate::outcome::Outcome;
+use crate::pack::{Reader, Texts};
 use crate::spill::{Merge, Sorter};
-use crate::work::{Fed, OfEvent, Reported, Sorted, principal_key};
+use crate::work::{Fed, Reported, Sorted, principal_key};
 
 /// Ends a hunt: `report` gets every finding in the order of time.
 pub(crate) fn conclude(
@@ -22,18 +23,19 @@ pub(crate) fn conclude(
     report: &mut dyn FnMut(&Finding, &Chains),
 ) -> io::Result<Outcome> {
     let (mut ids, mut hits, mut feeds, mut links) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut wanted = HashSet::new();
+    let (mut wanted, mut texts) = (HashSet::new(), Vec::new());
     for kept in sorted {
         ids.push(kept.ids);
         hits.push(kept.hits);
         feeds.push(kept.feeds);
         links.push(kept.links);
         wanted.extend(kept.wanted);
+        texts.push(kept.texts);
     }
     count_events(ids, &mut outcome)?;
     let chains = chains(links, wanted, &mut outcome)?;
-    let correlated = correlate(hunt, feeds, &mut outcome)?;
-    tell(hunt, hits, correlated, &mut outcome, &mut |finding| report(finding, &chains))?;
+    let correlated = correlate(hunt, feeds, &texts, &mut outcome)?;
+    tell(hunt, hits, correlated, &texts, &mut outcome, &mut |finding| report(finding, &chains))?;
     Ok(outcome)
 }
 
@@ -92,15 +94,16 @@ fn chains(links: Vec<Sorter>, wanted: HashSet<u64>, outcome: &mut Outcome) -> io
 }
 
 /// Feeds correlations in the order of time; gives their findings, by the time of the first event.
-fn correlate(hunt: &Hunt<'_>, feeds: Vec<Sorter>, outcome: &mut Outcome) -> io::Result<Sorter> {
+fn correlate(hunt: &Hunt<'_>, feeds: Vec<Sorter>, texts: &[Texts], outcome: &mut Outcome) -> io::Result<Sorter> {
     let (mut merge, mut bytes, mut last) = (Sorter::merge(feeds)?, Vec::new(), None);
     outcome.spilled_bytes += merge.spilled_bytes;
     let mut findings = Sorter::new(SPILL_BYTES / 4);
     let mut error = Ok(());
     let mut note = |firing: Firing| {
         if hunt.rules.reports(firing.rule) && error.is_ok() {
-            let finding = correlated(&hunt.tenant, hunt.rules, firing);
-            error = findings.push_value(time_key(finding.first), finding.uid.as_bytes(), &finding);
+            error = correlated(&hunt.tenant, hunt.rules, texts, firing)
+                .ok_or_else(broken)
+                .and_then(|finding| findings.push_value(time_key(finding.first), finding.uid.as_bytes(), &finding));
         }
     };
     let mut correlator = Correlator::new(hunt.rules);
@@ -108,17 +111,24 @@ fn correlate(hunt: &Hunt<'_>, feeds: Vec<Sorter>, outcome: &mut Outcome) -> io::
         if last.replace(key) == Some(key) {
             continue;
         }
-        let OfEvent { facts, hits }: OfEvent<Fed> = postcard::from_bytes(&bytes).map_err(io::Error::other)?;
-        let event = Arc::new(facts);
-        for Fed { rule, silenced_by, values } in hits {
+        let mut reader = Reader::new(texts, &bytes).ok_or_else(broken)?;
+        let (occurred, uid) = reader.pass_facts().ok_or_else(broken)?;
+        let event = Arc::new(EventRef { id: key, occurred, uid: uid.into() });
+        let keepsake: Arc<[u8]> = bytes.as_slice().into();
+        while !reader.is_empty() {
+            let Fed { rule, silenced_by, values } = Fed::read(&mut reader).ok_or_else(broken)?;
             match silenced_by {
-                None => correlator.observe(&Hit { rule, event: Arc::clone(&event), values }, &mut note),
+                None => {
+                    let hit = Hit { rule, event: Arc::clone(&event), keepsake: Arc::clone(&keepsake), values };
+                    correlator.observe(&hit, &mut note);
+                }
                 Some(filter) if !hunt.rules.reports(rule) => *outcome.silenced.entry(filter).or_default() += 1,
                 Some(_) => {}
             }
         }
     }
     correlator.finish(&mut note);
+    outcome.events_forgotten = correlator.forgotten();
     error?;
     Ok(findings)
 }
@@ -128,6 +138,7 @@ fn tell(
     hunt: &Hunt<'_>,
     hits: Vec<Sorter>,
     findings: Sorter,
+    texts: &[Texts],
     outcome: &mut Outcome,
     report: &mut dyn FnMut(&Finding),
 ) -> io::Result<()> {
@@ -142,11 +153,13 @@ fn tell(
         if last.replace(key) == Some(key) {
             continue;
         }
-        let OfEvent { facts, hits }: OfEvent<Reported> = postcard::from_bytes(&bytes).map_err(io::Error::other)?;
+        let mut reader = Reader::new(texts, &bytes).ok_or_else(broken)?;
+        let facts = reader.facts(key).ok_or_else(broken)?;
         while let Some(finding) = next_until(&mut correlated, time_key(facts.occurred))? {
             count(&finding, outcome);
         }
-        for hit in hits {
+        while !reader.is_empty() {
+            let hit = Reported::read(&mut reader).ok_or_else(broken)?;
             match hit.silenced_by {
                 Some(filter) => *outcome.silenced.entry(filter).or_default() += 1,
                 None => count(&simple(&hunt.tenant, hunt.rules, &facts, hit), outcome),
@@ -157,6 +170,11 @@ fn tell(
         count(&finding, outcome);
     }
     Ok(())
+}
+
+/// What was written to a temporary file is not what is read from it.
+fn broken() -> io::Error {
+    io::Error::other("a temporary file changed while it was in use: check the disk, and run the hunt again")
 }
 
 fn time_key(at: Millis) -> u128 {
@@ -191,23 +209,23 @@ fn simple(tenant: &Tenant, rules: &RuleSet, facts: &EventFacts, hit: Reported) -
     }
 }
 
-fn correlated(tenant: &Tenant, rules: &RuleSet, firing: Firing) -> Finding {
+fn correlated(tenant: &Tenant, rules: &RuleSet, texts: &[Texts], firing: Firing) -> Option<Finding> {
     let rule_id = rules.facts().get(firing.rule as usize).map(|facts| facts.id.as_str()).unwrap_or_default();
-    let earliest = firing.events.first().map_or(firing.fired_at.id, |event| event.id).to_be_bytes();
+    let fired_at = &firing.fired_at;
+    let earliest = firing.events.first().unwrap_or(fired_at).id.to_be_bytes();
     // Group keys compare without case: so does the finding's identity.
     let folded: Vec<String> = firing.group.iter().map(|(_, value)| value.to_lowercase()).collect();
     let mut about: Vec<&[u8]> = folded.iter().map(String::as_bytes).collect();
     about.push(&earliest);
-    let time = |event: Option<&Arc<EventFacts>>| event.map_or(firing.fired_at.occurred, |event| event.occurred);
-    Finding {
+    Some(Finding {
         uid: finding_uid(tenant, rule_id, &about),
         rule: firing.rule,
-        first: time(firing.events.first()),
-        last: time(firing.events.last()),
-        related: firing.events.iter().map(|event| event.uid.clone()).collect(),
+        first: firing.events.first().unwrap_or(fired_at).occurred,
+        last: firing.events.last().unwrap_or(fired_at).occurred,
+        related: firing.events.iter().map(|event| event.uid.to_string()).collect(),
         events: firing.count,
         evidence: Vec::new(),
         group: firing.group.into_iter().map(|(field, value)| Evidence { field, value }).collect(),
-        event: (*firing.fired_at).clone(),
-    }
+        event: Reader::new(texts, &firing.keepsake)?.facts(fired_at.id)?,
+    })
 }

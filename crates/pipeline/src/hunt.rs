@@ -127,7 +127,9 @@ impl Hunt<'_> {
         let watch = Watch { gathered: &gathered.files, expected: expected(&gathered.digests), is_proving };
         let queue = Queue { batches: Mutex::default(), changed: Condvar::new(), next_object: AtomicUsize::new(0) };
         let workers: Vec<io::Result<Worker<'_>>> = std::thread::scope(|scope| {
-            let spawn = |_| scope.spawn(|| self.work(&queue, &watch, Worker::new(&shared, self.spill_bytes / threads), threads));
+            let (queue, watch, shared) = (&queue, &watch, &shared);
+            let share = self.spill_bytes / threads;
+            let spawn = |number| scope.spawn(move || self.work(queue, watch, Worker::new(shared, number, share), threads));
             let handles: Vec<_> = (0..threads).map(spawn).collect();
             let join = |handle: std::thread::ScopedJoinHandle<'_, _>| {
                 handle.join().unwrap_or_else(|_| Err(io::Error::other("a worker failed; please report this as a bug")))

@@ -11,6 +11,7 @@ mod hunt;
 mod inflate;
 mod lane;
 mod outcome;
+mod pack;
 mod proof;
 mod signature;
 mod spill;

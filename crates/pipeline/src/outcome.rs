@@ -111,6 +111,8 @@ pub struct Outcome {
     pub spilled_bytes: u64,
     /// Links between identities that were too many to keep: chains may end early.
     pub links_left_out: u64,
+    /// Events that correlations forgot before their time, since they were too many to remember.
+    pub events_forgotten: u64,
 }
 
 /// Rejects kept as samples.

@@ -44,6 +44,13 @@ impl Sorter {
         self.note(key, start)
     }
 
+    /// Adds an item that `write` appends to the bytes given to it.
+    pub(crate) fn push_with(&mut self, key: u128, write: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
+        let start = self.arena.len();
+        write(&mut self.arena);
+        self.note(key, start)
+    }
+
     /// Adds an item: `head`, and a value as postcard writes it.
     pub(crate) fn push_value<T: Serialize>(&mut self, key: u128, head: &[u8], value: &T) -> io::Result<()> {
         let start = self.arena.len();

@@ -3,7 +3,6 @@
 use std::io;
 
 use hashbrown::HashSet;
-use serde::{Deserialize, Serialize};
 use vigie_detect::{Match, RuleSet, Scratch};
 use vigie_model::limits::{SPILL_BYTES, WANTED_PRINCIPALS_MAX};
 use vigie_model::{Event, EventFacts, EventId, Evidence, Link, Millis, NameSpace, Tenant};
@@ -12,19 +11,12 @@ use vigie_record::{AFTER_END, Cut, Row, Value};
 use crate::admit::Batch;
 use crate::lane::{Lane, Lanes, OWN, PROGRAMME, RULES};
 use crate::outcome::{Explained, Outcome, Reject, RejectReason};
+use crate::pack::{Reader, Texts, Writer};
 use crate::proof::instant_in;
 use crate::spill::Sorter;
 
-/// What the rules said of one event, as it is spilled.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct OfEvent<T> {
-    pub(crate) facts: EventFacts,
-    /// By rule.
-    pub(crate) hits: Vec<T>,
-}
-
 /// A match that becomes a finding.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct Reported {
     pub(crate) rule: u32,
     pub(crate) silenced_by: Option<u32>,
@@ -32,11 +24,54 @@ pub(crate) struct Reported {
 }
 
 /// A match that feeds correlations.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub(crate) struct Fed {
     pub(crate) rule: u32,
     pub(crate) silenced_by: Option<u32>,
     pub(crate) values: Vec<Option<String>>,
+}
+
+impl Reported {
+    pub(crate) fn write(&self, writer: &mut Writer<'_>) {
+        writer.number(u64::from(self.rule));
+        writer.maybe(self.silenced_by.map(u64::from));
+        writer.number(self.evidence.len() as u64);
+        for field in &self.evidence {
+            writer.text(&field.field);
+            writer.text(&field.value);
+        }
+    }
+
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Reported> {
+        let rule = u32::try_from(reader.number()?).ok()?;
+        let silenced_by = reader.maybe()?.and_then(|filter| u32::try_from(filter).ok());
+        let count = reader.number()?;
+        let mut field = || Some(Evidence { field: reader.text()?.to_owned(), value: reader.text()?.to_owned() });
+        Some(Reported { rule, silenced_by, evidence: (0..count).map(|_| field()).collect::<Option<_>>()? })
+    }
+}
+
+impl Fed {
+    pub(crate) fn write(&self, writer: &mut Writer<'_>) {
+        writer.number(u64::from(self.rule));
+        writer.maybe(self.silenced_by.map(u64::from));
+        writer.number(self.values.len() as u64);
+        for value in &self.values {
+            writer.number(u64::from(value.is_some()));
+            value.iter().for_each(|value| writer.text(value));
+        }
+    }
+
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Fed> {
+        let rule = u32::try_from(reader.number()?).ok()?;
+        let silenced_by = reader.maybe()?.and_then(|filter| u32::try_from(filter).ok());
+        let count = reader.number()?;
+        let mut value = || match reader.number()? {
+            0 => Some(None),
+            _ => reader.text().map(|text| Some(text.to_owned())),
+        };
+        Some(Fed { rule, silenced_by, values: (0..count).map(|_| value()).collect::<Option<_>>()? })
+    }
 }
 
 /// What every worker shares and none changes.
@@ -54,6 +89,8 @@ pub(crate) struct Shared<'a> {
 /// One worker's own memory.
 pub(crate) struct Worker<'a> {
     shared: &'a Shared<'a>,
+    /// Its place among the workers.
+    number: u64,
     pub(crate) sorted: Sorted,
     pub(crate) outcome: Outcome,
     scratches: Vec<Scratch>,
@@ -70,14 +107,16 @@ pub(crate) struct Worker<'a> {
 pub(crate) struct Sorted {
     /// Every event, with who acted.
     pub(crate) ids: Sorter,
-    /// Events with matches that become findings.
+    /// Events with matches that become findings: facts and [`Reported`], packed.
     pub(crate) hits: Sorter,
-    /// Events with matches that feed correlations.
+    /// Events with matches that feed correlations: facts and [`Fed`], packed.
     pub(crate) feeds: Sorter,
     /// Links, by what they issued.
     pub(crate) links: Sorter,
     /// Who acts in events with matches: [`principal_key`].
     pub(crate) wanted: HashSet<u64>,
+    /// Texts of what is packed.
+    pub(crate) texts: Texts,
 }
 
 impl Sorted {
@@ -88,6 +127,7 @@ impl Sorted {
             feeds: Sorter::new(bytes_max / 4),
             links: Sorter::new(bytes_max / 8),
             wanted: HashSet::new(),
+            texts: Texts::default(),
         }
     }
 }
@@ -134,10 +174,11 @@ struct BatchReader<'r> {
 
 impl<'a> Worker<'a> {
     /// A worker that keeps its share of the memory for spilling.
-    pub(crate) fn new(shared: &'a Shared<'a>, spill_bytes: usize) -> Worker<'a> {
+    pub(crate) fn new(shared: &'a Shared<'a>, number: usize, spill_bytes: usize) -> Worker<'a> {
         let spill_bytes = spill_bytes.min(SPILL_BYTES);
         Worker {
             shared,
+            number: number as u64,
             sorted: Sorted::new(spill_bytes),
             outcome: Outcome::default(),
             scratches: shared.lanes.lanes.iter().map(|_| Scratch::default()).collect(),
@@ -403,21 +444,24 @@ impl<'a> Worker<'a> {
         }
         self.reported.sort_by_key(|hit| hit.rule);
         self.fed.sort_by_key(|hit| hit.rule);
-        let mut facts = EventFacts { delivered: place.delivered, ..facts_of(lane, id, row, event) };
-        if self.sorted.wanted.len() < WANTED_PRINCIPALS_MAX {
-            self.sorted.wanted.insert(principal_key(&facts.credential, &facts.actor_uid));
+        let facts = EventFacts { delivered: place.delivered, ..facts_of(lane, id, row, event) };
+        let Sorted { hits, feeds, wanted, texts, .. } = &mut self.sorted;
+        if wanted.len() < WANTED_PRINCIPALS_MAX {
+            wanted.insert(principal_key(&facts.credential, &facts.actor_uid));
         }
         if !self.fed.is_empty() {
-            let item = OfEvent { facts, hits: std::mem::take(&mut self.fed) };
-            self.sorted.feeds.push_value(id.0, &[], &item)?;
-            (facts, self.fed) = (item.facts, item.hits);
-            self.fed.clear();
+            feeds.push_with(id.0, |out| {
+                let mut writer = Writer::new(texts, self.number, out);
+                writer.facts(&facts);
+                self.fed.drain(..).for_each(|hit| hit.write(&mut writer));
+            })?;
         }
         if !self.reported.is_empty() {
-            let item = OfEvent { facts, hits: std::mem::take(&mut self.reported) };
-            self.sorted.hits.push_value(id.0, &[], &item)?;
-            self.reported = item.hits;
-            self.reported.clear();
+            hits.push_with(id.0, |out| {
+                let mut writer = Writer::new(texts, self.number, out);
+                writer.facts(&facts);
+                self.reported.drain(..).for_each(|hit| hit.write(&mut writer));
+            })?;
         }
         Ok(())
     }

@@ -58,7 +58,7 @@ pub(crate) fn run(options: &HuntOptions) -> Result<ExitCode, Error> {
         let zone = zone(&options.tz, outcome.span)?;
         let mut about = run_facts(options, &setup, &folder, &outcome, &words);
         if let (Some(proof), Some(format)) = (&outcome.proof, &setup.digests) {
-            about.gaps = crate::proof::sentences(proof, &words, &zone);
+            about.gaps.splice(0..0, crate::proof::sentences(proof, &words, &zone));
             about.proof = crate::proof::verdict(proof, format, &words);
         }
         let story = story.finish(facts.clone(), about);
@@ -276,10 +276,17 @@ fn run_facts(options: &HuntOptions, setup: &Setup, folder: &Folder, outcome: &Ou
             Lang::En => options.paths.join(" "),
             Lang::Fr => format!("{} --lang fr", options.paths.join(" ")),
         },
-        gaps: Vec::new(),
+        gaps: limits_met(outcome, words),
         proof: Vec::new(),
         accounts: outcome.accounts.iter().cloned().collect(),
     }
+}
+
+/// What a hunt did not keep in mind, since it was too much.
+fn limits_met(outcome: &Outcome, words: &ContentWords) -> Vec<String> {
+    let limits = [("limit.events_forgotten", outcome.events_forgotten), ("limit.links_left_out", outcome.links_left_out)];
+    let met = limits.into_iter().filter(|(_, count)| *count > 0);
+    met.map(|(key, count)| words.label(key, &[("count", &words.language.number(count))])).collect()
 }
 
 /// What to do when nothing was read: what was seen, and how to get logs.

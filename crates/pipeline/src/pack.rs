@@ -1,0 +1,300 @@
+//! The facts of an event in few bytes: texts that many events share are written once for each worker
+//! and named by a number.
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+use std::hash::BuildHasher as _;
+use vigie_model::EventFacts;
+
+/// Bytes of the shared texts of one worker, what finding them takes included; later texts are
+/// written where they stand.
+const TEXTS_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Longest text that is shared.
+const TEXT_BYTES_MAX: usize = 1024;
+/// Single texts among the facts of an event.
+const FACT_TEXTS: usize = 19;
+/// What one shared text takes beside its bytes, about.
+const TEXT_OVERHEAD_BYTES: usize = 40;
+
+/// Texts that many events share.
+#[derive(Debug, Default)]
+pub(crate) struct Texts {
+    list: Vec<Box<str>>,
+    numbers: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    bytes: usize,
+}
+
+impl Texts {
+    /// The number of a text that is shared already.
+    fn find(&self, text: &str) -> Option<u32> {
+        let is_text = |number: &u32| self.list.get(*number as usize).is_some_and(|known| **known == *text);
+        self.numbers.find(self.hasher.hash_one(text), is_text).copied()
+    }
+
+    /// The number of a text, shared from now on when there is room.
+    fn share(&mut self, text: &str) -> Option<u32> {
+        if let Some(number) = self.find(text) {
+            return Some(number);
+        }
+        if text.len() > TEXT_BYTES_MAX || self.bytes > TEXTS_BYTES_MAX {
+            return None;
+        }
+        let number = u32::try_from(self.list.len()).ok()?;
+        self.bytes += text.len() + TEXT_OVERHEAD_BYTES;
+        self.list.push(text.into());
+        let (list, hasher) = (&self.list, &self.hasher);
+        let hash_of = |number: &u32| hasher.hash_one(list.get(*number as usize).map(AsRef::as_ref).unwrap_or_default());
+        self.numbers.insert_unique(self.hasher.hash_one(text), number, hash_of);
+        Some(number)
+    }
+}
+
+/// Writes bytes for [`Reader`].
+pub(crate) struct Writer<'w> {
+    texts: &'w mut Texts,
+    out: &'w mut Vec<u8>,
+}
+
+impl<'w> Writer<'w> {
+    /// A writer at the end of `out`, for the worker that `texts` belong to.
+    pub(crate) fn new(texts: &'w mut Texts, worker: u64, out: &'w mut Vec<u8>) -> Writer<'w> {
+        let mut writer = Writer { texts, out };
+        writer.number(worker);
+        writer
+    }
+
+    /// A number in seven bits a byte, lowest first (LEB128).
+    pub(crate) fn number(&mut self, mut number: u64) {
+        while number > 0x7F {
+            self.out.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        self.out.push(number as u8);
+    }
+
+    /// A number, or that there is none.
+    pub(crate) fn maybe(&mut self, number: Option<u64>) {
+        self.number(u64::from(number.is_some()));
+        number.into_iter().for_each(|number| self.number(number));
+    }
+
+    /// A text: odd numbers name shared ones, even ones are the length of what follows.
+    pub(crate) fn text(&mut self, text: &str) {
+        let shared = self.texts.find(text);
+        self.found(text, shared);
+    }
+
+    fn shared(&mut self, text: &str) {
+        let shared = self.texts.share(text);
+        self.found(text, shared);
+    }
+
+    fn found(&mut self, text: &str, shared: Option<u32>) {
+        match shared {
+            Some(number) => self.number(u64::from(number) << 1 | 1),
+            None => {
+                self.number((text.len() as u64) << 1);
+                self.out.extend_from_slice(text.as_bytes());
+            }
+        }
+    }
+
+    /// The facts of an event, without its id.
+    pub(crate) fn facts(&mut self, facts: &EventFacts) {
+        self.number(facts.occurred.cast_unsigned());
+        self.maybe(facts.delivered.map(i64::cast_unsigned));
+        for text in [&facts.uid, &facts.address, &facts.session, &facts.target, &facts.peer] {
+            self.text(text);
+        }
+        let shared = [
+            &facts.log,
+            &facts.verb,
+            &facts.operation,
+            &facts.service,
+            &facts.actor,
+            &facts.actor_uid,
+            &facts.actor_type,
+            &facts.credential,
+            &facts.invoked_by,
+            &facts.user_agent,
+            &facts.account,
+            &facts.region,
+            &facts.error,
+            &facts.error_message,
+        ];
+        for text in shared {
+            self.shared(text);
+        }
+        self.number(facts.resources.len() as u64);
+        facts.resources.iter().for_each(|resource| self.text(resource));
+        self.number(u64::from(facts.class_uid));
+        self.number(u64::from(facts.activity_id));
+    }
+}
+
+/// Reads what a [`Writer`] wrote; none when it is something else.
+pub(crate) struct Reader<'r> {
+    texts: &'r Texts,
+    rest: &'r [u8],
+}
+
+impl<'r> Reader<'r> {
+    /// A reader of `bytes`, with the texts of every worker.
+    pub(crate) fn new(texts: &'r [Texts], bytes: &'r [u8]) -> Option<Reader<'r>> {
+        let mut rest = bytes;
+        let worker = number(&mut rest)?;
+        Some(Reader { texts: texts.get(usize::try_from(worker).ok()?)?, rest })
+    }
+
+    /// Whether everything is read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    pub(crate) fn number(&mut self) -> Option<u64> {
+        number(&mut self.rest)
+    }
+
+    pub(crate) fn maybe(&mut self) -> Option<Option<u64>> {
+        match self.number()? {
+            0 => Some(None),
+            _ => self.number().map(Some),
+        }
+    }
+
+    pub(crate) fn text(&mut self) -> Option<&'r str> {
+        let number = self.number()?;
+        let place = usize::try_from(number >> 1).ok()?;
+        if number & 1 == 1 {
+            return self.texts.list.get(place).map(AsRef::as_ref);
+        }
+        let (text, rest) = self.rest.split_at_checked(place)?;
+        self.rest = rest;
+        std::str::from_utf8(text).ok()
+    }
+
+    fn owned(&mut self) -> Option<String> {
+        self.text().map(str::to_owned)
+    }
+
+    /// The facts of an event whose id is known.
+    pub(crate) fn facts(&mut self, id: u128) -> Option<EventFacts> {
+        Some(EventFacts {
+            id,
+            occurred: self.number()?.cast_signed(),
+            delivered: self.maybe()?.map(u64::cast_signed),
+            uid: self.owned()?,
+            address: self.owned()?,
+            session: self.owned()?,
+            target: self.owned()?,
+            peer: self.owned()?,
+            log: self.owned()?,
+            verb: self.owned()?,
+            operation: self.owned()?,
+            service: self.owned()?,
+            actor: self.owned()?,
+            actor_uid: self.owned()?,
+            actor_type: self.owned()?,
+            credential: self.owned()?,
+            invoked_by: self.owned()?,
+            user_agent: self.owned()?,
+            account: self.owned()?,
+            region: self.owned()?,
+            error: self.owned()?,
+            error_message: self.owned()?,
+            resources: {
+                let count = self.number()?;
+                (0..count).map(|_| self.owned()).collect::<Option<_>>()?
+            },
+            class_uid: u32::try_from(self.number()?).ok()?,
+            activity_id: u32::try_from(self.number()?).ok()?,
+        })
+    }
+
+    /// Time and provider's id of an event, whose other facts are passed over.
+    pub(crate) fn pass_facts(&mut self) -> Option<(i64, &'r str)> {
+        let occurred = self.number()?.cast_signed();
+        self.maybe()?;
+        let uid = self.text()?;
+        for _ in 1..FACT_TEXTS {
+            self.text()?;
+        }
+        for _ in 0..self.number()? {
+            self.text()?;
+        }
+        self.number()?;
+        self.number()?;
+        Some((occurred, uid))
+    }
+}
+
+fn number(rest: &mut &[u8]) -> Option<u64> {
+    let mut number = 0u64;
+    for shift in (0..64).step_by(7) {
+        let (&byte, behind) = rest.split_first()?;
+        *rest = behind;
+        number |= u64::from(byte & 0x7F) << shift;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(number: u32) -> EventFacts {
+        EventFacts {
+            id: u128::from(number),
+            uid: format!("uid {number}"),
+            occurred: 1_794_449_340_000 + i64::from(number),
+            delivered: number.is_multiple_of(2).then_some(-7),
+            log: "aws/cloudtrail".to_owned(),
+            verb: "audit.trail.stop".to_owned(),
+            user_agent: "x".repeat(number as usize * 100),
+            address: "203.0.113.77".to_owned(),
+            resources: vec!["a".to_owned(); number as usize % 3],
+            class_uid: 6003,
+            activity_id: u32::MAX,
+            ..EventFacts::default()
+        }
+    }
+
+    #[test]
+    fn what_is_packed_is_read_again_and_shared_texts_take_a_few_bytes() {
+        let mut texts = Texts::default();
+        let mut items = Vec::new();
+        for number in (0..20).chain(0..20) {
+            let mut bytes = Vec::new();
+            let mut writer = Writer::new(&mut texts, 1, &mut bytes);
+            writer.facts(&facts(number));
+            writer.maybe(None);
+            writer.text("audit.trail.stop");
+            items.push((number, bytes));
+        }
+        let all = [Texts::default(), texts];
+        for (number, bytes) in &items {
+            let mut reader = Reader::new(&all, bytes).unwrap();
+            let expected = facts(*number);
+            let mut passing = Reader::new(&all, bytes).unwrap();
+            assert_eq!(passing.pass_facts(), Some((expected.occurred, expected.uid.as_str())));
+            assert_eq!(passing.maybe(), Some(None));
+            assert_eq!(reader.facts(u128::from(*number)), Some(expected));
+            assert_eq!(reader.maybe(), Some(None));
+            assert_eq!(reader.text(), Some("audit.trail.stop"));
+            assert_eq!(reader.number(), None);
+            for end in 0..bytes.len() {
+                let cut = Reader::new(&all, &bytes[..end]).and_then(|mut reader| {
+                    reader.facts(0)?;
+                    reader.maybe()?;
+                    reader.text()
+                });
+                assert_eq!(cut, None, "cut at {end}");
+            }
+        }
+        assert!(items[25].1.len() < 80, "{} bytes", items[25].1.len());
+        assert!(items[39].1.len() > 1900, "long texts stand where they are");
+    }
+}
