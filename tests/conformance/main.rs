@@ -9,6 +9,10 @@
     reason = "a test fails by panicking"
 )]
 
+/// The allocator of the binary: memory is measured here.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod harness;
 mod memory;
 mod ocsf;

@@ -176,14 +176,19 @@ fn which(expression: &ConditionExpr, source: &CorrelationRule) -> Result<Which, 
     }
 }
 
-/// A group's key: folded for comparing, and as first seen for showing.
-type GroupKey = Vec<String>;
+/// A group's key: its values folded, with a separator between.
+type GroupKey = Box<str>;
 
+/// A group, boxed where it is kept: tables of groups grow and are never full.
 #[derive(Debug, Default)]
 struct Group {
-    shown: Vec<String>,
+    /// Its values as first seen.
+    shown: Box<[String]>,
     window: Window,
 }
+
+/// Stands between the values of a key: no record can hold it but to confuse.
+const SEPARATOR: &str = "\u{1f}";
 
 /// The memory of all correlations of a rule set. Feed it hits in the order of event time.
 #[derive(Debug)]
@@ -192,7 +197,7 @@ pub struct Correlator<'s> {
     /// For each rule, the correlations that need it and as which member.
     feeds: HashMap<u32, Vec<(usize, usize)>>,
     /// By correlation, in the order in which they build on each other.
-    groups: Vec<HashMap<GroupKey, Group>>,
+    groups: Vec<HashMap<GroupKey, Box<Group>>>,
     /// Groups touched in the current instant.
     touched: Vec<BTreeMap<GroupKey, ()>>,
     now: Option<Millis>,
@@ -277,9 +282,9 @@ impl<'s> Correlator<'s> {
             let Some(shown) = shown else {
                 continue;
             };
-            let key: GroupKey = shown.iter().map(|value| fold(value)).collect();
+            let key: GroupKey = shown.iter().map(|value| fold(value)).collect::<Vec<_>>().join(SEPARATOR).into();
             let measured: Option<Vec<String>> = member.values.iter().map(|place| value(place).map(|text| fold(&text))).collect();
-            let value = measured.filter(|values| !values.is_empty()).map(|values| values.join("\u{1f}"));
+            let value = measured.filter(|values| !values.is_empty()).map(|values| values.join(SEPARATOR));
             let is_valued = matches!(
                 correlation.criterion.measure,
                 Measure::ValueCount | Measure::Sum | Measure::Average | Measure::Percentile(_)
@@ -290,7 +295,8 @@ impl<'s> Correlator<'s> {
             let Some(groups) = self.groups.get_mut(number) else {
                 continue;
             };
-            let group = groups.entry(key.clone()).or_insert_with(|| Group { shown, window: Window::default() });
+            let group =
+                groups.entry(key.clone()).or_insert_with(|| Box::new(Group { shown: shown.into(), window: Window::default() }));
             let before = group.window.size();
             if let Some(run) = group.window.close(&correlation.criterion, Some(at)) {
                 report(firing(correlation, &group.shown, run));
@@ -378,6 +384,7 @@ impl<'s> Correlator<'s> {
                 }
                 now.is_some_and(|now| group.window.horizon(&correlation.criterion) >= now)
             });
+            groups.shrink_to(groups.len() * 2);
             over.sort_by(|a, b| a.0.cmp(&b.0));
             over.into_iter().for_each(|(_, firing)| report(firing));
         }

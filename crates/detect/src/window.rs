@@ -114,7 +114,7 @@ pub(crate) struct Window {
     sequence: u64,
     /// The keepsake of the event added last, until the window is judged.
     keepsake: Option<Arc<[u8]>>,
-    run: Option<Run>,
+    run: Option<Box<Run>>,
 }
 
 /// What is kept up to date as entries come and go.
@@ -244,14 +244,16 @@ impl Window {
         last: &Arc<EventRef>,
         keepsake: &Arc<[u8]>,
     ) -> Vec<Arc<EventRef>> {
-        let mut run = self.run.take().unwrap_or_else(|| Run {
-            events: Vec::new(),
-            count: 0,
-            fired_at: Arc::clone(last),
-            keepsake: Arc::clone(keepsake),
-            last: now,
-            next_sequence: 0,
-            seen: BTreeSet::new(),
+        let mut run = self.run.take().unwrap_or_else(|| {
+            Box::new(Run {
+                events: Vec::new(),
+                count: 0,
+                fired_at: Arc::clone(last),
+                keepsake: Arc::clone(keepsake),
+                last: now,
+                next_sequence: 0,
+                seen: BTreeSet::new(),
+            })
         });
         run.last = now;
         let mut told = Vec::new();
@@ -275,8 +277,8 @@ impl Window {
 
     /// The run that no later window can overlap, if time has come so far.
     pub(crate) fn close(&mut self, criterion: &Criterion, now: Option<Millis>) -> Option<Run> {
-        let is_over = |run: &Run| now.is_none_or(|now| run.last < now.saturating_sub(criterion.timespan_ms));
-        self.run.take_if(|run| is_over(run))
+        let is_over = |run: &mut Box<Run>| now.is_none_or(|now| run.last < now.saturating_sub(criterion.timespan_ms));
+        self.run.take_if(is_over).map(|run| *run)
     }
 
     /// The time after which nothing here matters any more.

@@ -1,6 +1,5 @@
 //! Actor chains: from the credential in a record back to the first human or workload behind it.
 
-use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 use vigie_model::limits::CHAIN_LINKS_MAX;
 use vigie_model::{Link, LinkKind, Millis, Principal};
@@ -35,8 +34,11 @@ impl Chain {
 /// All links of a run, by what they issued.
 #[derive(Debug, Default)]
 pub struct Chains {
-    by_credential: HashMap<String, Vec<Link>>,
-    by_uid: HashMap<String, Vec<Link>>,
+    links: Vec<Link>,
+    /// Numbers of links by the credential issued, then by time.
+    by_credential: Vec<u32>,
+    /// Numbers of links by the identity issued, then by time.
+    by_uid: Vec<u32>,
 }
 
 impl Chains {
@@ -44,16 +46,16 @@ impl Chains {
     pub fn new(mut links: Vec<Link>) -> Chains {
         links.sort();
         links.dedup();
-        let mut chains = Chains::default();
-        for link in links {
-            if !link.child.credential.is_empty() {
-                chains.by_credential.entry(link.child.credential.clone()).or_default().push(link.clone());
-            }
-            if !link.child.uid.is_empty() {
-                chains.by_uid.entry(link.child.uid.clone()).or_default().push(link);
-            }
-        }
-        chains
+        links.shrink_to_fit();
+        let by = |name: fn(&Link) -> &str| {
+            let numbers = (0u32..).zip(&links).filter(|(_, link)| !name(link).is_empty()).map(|(number, _)| number);
+            let mut numbers: Vec<u32> = numbers.collect();
+            // Links are in the order of time, and stay so under one name.
+            numbers.sort_by(|a, b| links.get(*a as usize).map(name).cmp(&links.get(*b as usize).map(name)));
+            numbers
+        };
+        let (by_credential, by_uid) = (by(credential), by(uid));
+        Chains { links, by_credential, by_uid }
     }
 
     /// Who stands behind a principal at an instant. A session without its credential is found by
@@ -81,15 +83,34 @@ impl Chains {
     }
 
     fn link_before(&self, principal: &Principal, at: Millis) -> Option<&Link> {
-        let latest = |links: &'_ Vec<Link>| -> Option<usize> { links.iter().rposition(|link| link.occurred <= at) };
+        let latest = |links: &[u32]| links.iter().rev().filter_map(|number| self.link(*number)).find(|link| link.occurred <= at);
         if !principal.credential.is_empty() {
-            let links = self.by_credential.get(&principal.credential);
+            let links = self.named(&self.by_credential, credential, &principal.credential);
             // A credential is issued once: its link counts even when clocks disagree a little.
-            return links.and_then(|links| latest(links).or(Some(0)).and_then(|at| links.get(at)));
+            return latest(links).or_else(|| links.first().and_then(|number| self.link(*number)));
         }
-        let links = self.by_uid.get(&principal.uid)?;
-        latest(links).and_then(|at| links.get(at))
+        latest(self.named(&self.by_uid, uid, &principal.uid))
     }
+
+    fn link(&self, number: u32) -> Option<&Link> {
+        self.links.get(number as usize)
+    }
+
+    /// The links under one name, in the order of time.
+    fn named<'c>(&self, numbers: &'c [u32], name_of: fn(&Link) -> &str, name: &str) -> &'c [u32] {
+        let name_at = |number: &u32| self.link(*number).map(name_of).unwrap_or_default();
+        let start = numbers.partition_point(|number| name_at(number) < name);
+        let rest = numbers.get(start..).unwrap_or_default();
+        rest.get(..rest.partition_point(|number| name_at(number) == name)).unwrap_or_default()
+    }
+}
+
+fn credential(link: &Link) -> &str {
+    &link.child.credential
+}
+
+fn uid(link: &Link) -> &str {
+    &link.child.uid
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ pub const INFLATE_RATIO_MAX: u64 = 250;
 /// Bytes out before the ratio is checked.
 pub const INFLATE_RATIO_CHECK_BYTES: u64 = 16 * 1024 * 1024;
 /// Bytes that hits, ids and links may take in memory before they go to sorted runs on disk.
-pub const SPILL_BYTES: usize = 96 * 1024 * 1024;
+pub const SPILL_BYTES: usize = 48 * 1024 * 1024;
 /// Matched fields kept as evidence of one finding.
 pub const EVIDENCE_FIELDS_MAX: usize = 16;
 /// Bytes of one value kept as evidence.
@@ -18,7 +18,7 @@ pub const EVIDENCE_VALUE_BYTES_MAX: usize = 512;
 pub const RELATED_EVENTS_MAX: usize = 10_000;
 /// Events that all windows of correlations remember together. Beyond it the fullest correlation
 /// forgets the older half of its timespan; how many events it lost so is counted.
-pub const WINDOW_EVENTS_MAX: usize = 500_000;
+pub const WINDOW_EVENTS_MAX: usize = 250_000;
 /// Distinct values memorised per field by the matcher of one worker.
 pub const MATCH_MEMO_ENTRIES_MAX: usize = 4096;
 /// Bytes of memorised values of the matcher of one worker.

@@ -29,7 +29,7 @@ struct Entry {
 }
 
 /// Runs merged at a time; more are first merged into fewer.
-const RUNS_MAX: usize = 64;
+const RUNS_MAX: usize = 256;
 
 impl Sorter {
     /// A sorter that keeps at most about `bytes_max` bytes in memory.

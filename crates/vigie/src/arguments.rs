@@ -100,7 +100,7 @@ pub(crate) struct HuntOptions {
     #[arg(long, value_name = "EVENT")]
     pub(crate) explain: Option<String>,
     /// Memory for sorting before temporary files are used, in KiB
-    #[arg(long, value_name = "KIB", default_value_t = 98_304, hide = true)]
+    #[arg(long, value_name = "KIB", default_value_t = 49_152, hide = true)]
     pub(crate) spill_kib: usize,
 }
 
