@@ -79,7 +79,7 @@ fn peak_bytes() -> u64 {
 fn done_hunt_7_memory() {
     oracle("memory", |corpus| {
         let is_soak = std::env::var_os("VIGIE_SOAK").is_some_and(|value| !value.is_empty() && value != "0");
-        let counts: &[u64] = if is_soak { &[10_000_000] } else { &[1_000_000] };
+        let counts: &[u64] = if is_soak { &[1_000_000, 10_000_000] } else { &[1_000_000] };
         let mut sources = Vec::new();
         for file in ["correlation-aws.yml", "correlation-m365.yml"] {
             let text = fs::read_to_string(corpus.join("sigma-expected").join(file)).unwrap();

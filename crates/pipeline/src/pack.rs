@@ -1,8 +1,10 @@
 //! The facts of an event in few bytes: texts that many events share are written once for each worker
 //! and named by a number.
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use std::borrow::Cow;
 use std::hash::BuildHasher as _;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
 use vigie_model::EventFacts;
 
 /// Bytes of the shared texts of one worker, what finding them takes included; later texts are
@@ -49,16 +51,30 @@ impl Texts {
     }
 }
 
+/// How a text is written: the two lowest bits of the number before it.
+const INLINE: u64 = 0;
+const SHARED: u64 = 1;
+/// The same as an inline text of this item.
+const AGAIN: u64 = 2;
+/// Sixteen bytes, shown as a UUID.
+const UUID: u64 = 3;
+/// Inline texts of an item that later ones may name.
+const INLINE_MAX: usize = 24;
+/// Shorter texts are written again rather than named.
+const AGAIN_BYTES_MIN: usize = 3;
+
 /// Writes bytes for [`Reader`].
 pub(crate) struct Writer<'w> {
     texts: &'w mut Texts,
     out: &'w mut Vec<u8>,
+    /// Where inline texts of this item stand in `out`.
+    inline: ([(usize, usize); INLINE_MAX], usize),
 }
 
 impl<'w> Writer<'w> {
     /// A writer at the end of `out`, for the worker that `texts` belong to.
     pub(crate) fn new(texts: &'w mut Texts, worker: u64, out: &'w mut Vec<u8>) -> Writer<'w> {
-        let mut writer = Writer { texts, out };
+        let mut writer = Writer { texts, out, inline: ([(0, 0); INLINE_MAX], 0) };
         writer.number(worker);
         writer
     }
@@ -78,7 +94,7 @@ impl<'w> Writer<'w> {
         number.into_iter().for_each(|number| self.number(number));
     }
 
-    /// A text: odd numbers name shared ones, even ones are the length of what follows.
+    /// A text: shared by others, written already, a UUID, or as it is.
     pub(crate) fn text(&mut self, text: &str) {
         let shared = self.texts.find(text);
         self.found(text, shared);
@@ -90,12 +106,26 @@ impl<'w> Writer<'w> {
     }
 
     fn found(&mut self, text: &str, shared: Option<u32>) {
-        match shared {
-            Some(number) => self.number(u64::from(number) << 1 | 1),
-            None => {
-                self.number((text.len() as u64) << 1);
-                self.out.extend_from_slice(text.as_bytes());
-            }
+        if let Some(number) = shared {
+            return self.number(u64::from(number) << 2 | SHARED);
+        }
+        let (places, count) = &self.inline;
+        let is_text = |&(start, end): &(usize, usize)| self.out.get(start..end) == Some(text.as_bytes());
+        if let Some(known) = places.iter().take(*count).position(is_text) {
+            return self.number((known as u64) << 2 | AGAIN);
+        }
+        if let Some(bytes) = uuid_bytes(text) {
+            self.number(UUID);
+            return self.out.extend_from_slice(&bytes);
+        }
+        self.number((text.len() as u64) << 2 | INLINE);
+        let start = self.out.len();
+        self.out.extend_from_slice(text.as_bytes());
+        let (places, count) = &mut self.inline;
+        if text.len() >= AGAIN_BYTES_MIN
+            && let Some(place) = places.get_mut(*count)
+        {
+            (*place, *count) = ((start, self.out.len()), *count + 1);
         }
     }
 
@@ -136,6 +166,8 @@ impl<'w> Writer<'w> {
 pub(crate) struct Reader<'r> {
     texts: &'r Texts,
     rest: &'r [u8],
+    /// Inline texts read so far that later ones may name.
+    inline: ([&'r str; INLINE_MAX], usize),
 }
 
 impl<'r> Reader<'r> {
@@ -143,7 +175,7 @@ impl<'r> Reader<'r> {
     pub(crate) fn new(texts: &'r [Texts], bytes: &'r [u8]) -> Option<Reader<'r>> {
         let mut rest = bytes;
         let worker = number(&mut rest)?;
-        Some(Reader { texts: texts.get(usize::try_from(worker).ok()?)?, rest })
+        Some(Reader { texts: texts.get(usize::try_from(worker).ok()?)?, rest, inline: ([""; INLINE_MAX], 0) })
     }
 
     /// Whether everything is read.
@@ -162,19 +194,34 @@ impl<'r> Reader<'r> {
         }
     }
 
-    pub(crate) fn text(&mut self) -> Option<&'r str> {
+    pub(crate) fn text(&mut self) -> Option<Cow<'r, str>> {
         let number = self.number()?;
-        let place = usize::try_from(number >> 1).ok()?;
-        if number & 1 == 1 {
-            return self.texts.list.get(place).map(AsRef::as_ref);
+        let place = usize::try_from(number >> 2).ok()?;
+        match number & 3 {
+            SHARED => self.texts.list.get(place).map(|text| Cow::Borrowed(text.as_ref())),
+            AGAIN => self.inline.0.get(place).map(|text| Cow::Borrowed(*text)),
+            UUID => {
+                let (bytes, rest) = self.rest.split_first_chunk::<16>()?;
+                self.rest = rest;
+                Some(Cow::Owned(uuid_text(bytes)))
+            }
+            _ => {
+                let (text, rest) = self.rest.split_at_checked(place)?;
+                self.rest = rest;
+                let text = std::str::from_utf8(text).ok()?;
+                let (known, count) = &mut self.inline;
+                if text.len() >= AGAIN_BYTES_MIN
+                    && let Some(next) = known.get_mut(*count)
+                {
+                    (*next, *count) = (text, *count + 1);
+                }
+                Some(Cow::Borrowed(text))
+            }
         }
-        let (text, rest) = self.rest.split_at_checked(place)?;
-        self.rest = rest;
-        std::str::from_utf8(text).ok()
     }
 
-    fn owned(&mut self) -> Option<String> {
-        self.text().map(str::to_owned)
+    pub(crate) fn owned(&mut self) -> Option<String> {
+        self.text().map(Cow::into_owned)
     }
 
     /// The facts of an event whose id is known.
@@ -212,7 +259,7 @@ impl<'r> Reader<'r> {
     }
 
     /// Time and provider's id of an event, whose other facts are passed over.
-    pub(crate) fn pass_facts(&mut self) -> Option<(i64, &'r str)> {
+    pub(crate) fn pass_facts(&mut self) -> Option<(i64, Cow<'r, str>)> {
         let occurred = self.number()?.cast_signed();
         self.maybe()?;
         let uid = self.text()?;
@@ -226,6 +273,39 @@ impl<'r> Reader<'r> {
         self.number()?;
         Some((occurred, uid))
     }
+}
+
+/// Where dashes stand in a UUID.
+const DASHES: [usize; 4] = [8, 13, 18, 23];
+
+/// The bytes of a UUID written as usual, in lower case; none for other text.
+fn uuid_bytes(text: &str) -> Option<[u8; 16]> {
+    if text.len() != 36 || DASHES.iter().any(|at| text.as_bytes().get(*at) != Some(&b'-')) {
+        return None;
+    }
+    let mut bytes = [0; 16];
+    let mut digits = text.bytes().enumerate().filter(|(at, _)| !DASHES.contains(at)).map(|(_, digit)| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    });
+    for byte in &mut bytes {
+        *byte = digits.next()?? << 4 | digits.next()??;
+    }
+    Some(bytes)
+}
+
+fn uuid_text(bytes: &[u8; 16]) -> String {
+    let mut text = String::with_capacity(36);
+    for byte in bytes {
+        if DASHES.contains(&text.len()) {
+            text.push('-');
+        }
+        for half in [byte >> 4, byte & 15] {
+            text.push(char::from(if half < 10 { b'0' + half } else { b'a' + half - 10 }));
+        }
+    }
+    text
 }
 
 fn number(rest: &mut &[u8]) -> Option<u64> {
@@ -248,7 +328,10 @@ mod tests {
     fn facts(number: u32) -> EventFacts {
         EventFacts {
             id: u128::from(number),
-            uid: format!("uid {number}"),
+            uid: match number {
+                0 => "01234567-89AB-cdef-0123-456789abcdef".to_owned(),
+                number => format!("{number:08x}-89ab-cdef-0123-456789abcdef"),
+            },
             occurred: 1_794_449_340_000 + i64::from(number),
             delivered: number.is_multiple_of(2).then_some(-7),
             log: "aws/cloudtrail".to_owned(),
@@ -272,6 +355,7 @@ mod tests {
             writer.facts(&facts(number));
             writer.maybe(None);
             writer.text("audit.trail.stop");
+            writer.text("203.0.113.77");
             items.push((number, bytes));
         }
         let all = [Texts::default(), texts];
@@ -279,22 +363,24 @@ mod tests {
             let mut reader = Reader::new(&all, bytes).unwrap();
             let expected = facts(*number);
             let mut passing = Reader::new(&all, bytes).unwrap();
-            assert_eq!(passing.pass_facts(), Some((expected.occurred, expected.uid.as_str())));
+            assert_eq!(passing.pass_facts(), Some((expected.occurred, expected.uid.as_str().into())));
             assert_eq!(passing.maybe(), Some(None));
             assert_eq!(reader.facts(u128::from(*number)), Some(expected));
             assert_eq!(reader.maybe(), Some(None));
-            assert_eq!(reader.text(), Some("audit.trail.stop"));
+            assert_eq!(reader.text().as_deref(), Some("audit.trail.stop"));
+            assert_eq!(reader.text().as_deref(), Some("203.0.113.77"));
             assert_eq!(reader.number(), None);
             for end in 0..bytes.len() {
                 let cut = Reader::new(&all, &bytes[..end]).and_then(|mut reader| {
                     reader.facts(0)?;
                     reader.maybe()?;
+                    reader.text()?;
                     reader.text()
                 });
                 assert_eq!(cut, None, "cut at {end}");
             }
         }
-        assert!(items[25].1.len() < 80, "{} bytes", items[25].1.len());
+        assert!(items[25].1.len() < 75, "{} bytes", items[25].1.len());
         assert!(items[39].1.len() > 1900, "long texts stand where they are");
     }
 }

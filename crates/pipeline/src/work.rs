@@ -46,7 +46,7 @@ impl Reported {
         let rule = u32::try_from(reader.number()?).ok()?;
         let silenced_by = reader.maybe()?.and_then(|filter| u32::try_from(filter).ok());
         let count = reader.number()?;
-        let mut field = || Some(Evidence { field: reader.text()?.to_owned(), value: reader.text()?.to_owned() });
+        let mut field = || Some(Evidence { field: reader.owned()?, value: reader.owned()? });
         Some(Reported { rule, silenced_by, evidence: (0..count).map(|_| field()).collect::<Option<_>>()? })
     }
 }
@@ -68,7 +68,7 @@ impl Fed {
         let count = reader.number()?;
         let mut value = || match reader.number()? {
             0 => Some(None),
-            _ => reader.text().map(|text| Some(text.to_owned())),
+            _ => reader.owned().map(Some),
         };
         Some(Fed { rule, silenced_by, values: (0..count).map(|_| value()).collect::<Option<_>>()? })
     }
