@@ -122,10 +122,10 @@ pub(crate) struct Sorted {
 impl Sorted {
     fn new(bytes_max: usize) -> Sorted {
         Sorted {
-            ids: Sorter::new(bytes_max / 8),
-            hits: Sorter::new(bytes_max / 2),
-            feeds: Sorter::new(bytes_max / 4),
-            links: Sorter::new(bytes_max / 8),
+            ids: Sorter::new(bytes_max / 16 * 5),
+            hits: Sorter::new(bytes_max / 16 * 4),
+            feeds: Sorter::new(bytes_max / 16 * 6),
+            links: Sorter::new(bytes_max / 16),
             wanted: HashSet::new(),
             texts: Texts::default(),
         }

@@ -14,27 +14,27 @@ pub fn text(text: &[u8]) -> u64 {
     bytes(0, text)
 }
 
-/// Hash of bytes under a seed: sixteen at a time, the last ones read again where they do not fill up.
+/// Hash of bytes under a seed: sixteen at a time, the last ones read again where they do not fill
+/// up, so that few branches depend on the length.
 #[inline]
 fn bytes(seed: u64, text: &[u8]) -> u64 {
     let mut state = seed ^ (text.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let (pairs, rest) = text.as_chunks::<16>();
-    for pair in pairs {
-        let [low, high] = halves(pair);
-        state = fold(state ^ low, high);
-    }
-    let word = |bytes: Option<&[u8; 8]>| bytes.map(|bytes| u64::from_le_bytes(*bytes));
-    let half = |bytes: Option<&[u8; 4]>| bytes.map(|bytes| u64::from(u32::from_le_bytes(*bytes)));
-    let ends =
-        word(rest.first_chunk()).zip(word(rest.last_chunk())).or_else(|| half(rest.first_chunk()).zip(half(rest.last_chunk())));
-    match (ends, rest) {
-        (Some((first, last)), _) => fold(state ^ first, last),
-        (None, [first, .., last]) => {
-            fold(state ^ u64::from(*first), u64::from(*last) << 8 | u64::from(rest.get(1).copied().unwrap_or(0)))
+    if let (Some(last), Some((_, most))) = (text.last_chunk(), text.split_last()) {
+        for pair in most.as_chunks().0 {
+            let [low, high] = halves(pair);
+            state = fold(state ^ low, high);
         }
-        (None, [only]) => fold(state ^ u64::from(*only), 0),
-        (None, []) => fold(state, 1),
+        let [low, high] = halves(last);
+        return fold(state ^ low, high);
     }
+    if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
+        return fold(state ^ u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+    }
+    if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
+        return fold(state ^ u64::from(u32::from_le_bytes(*first)), u64::from(u32::from_le_bytes(*last)));
+    }
+    let byte = |at: usize| text.get(at).map_or(0, |&byte| u64::from(byte));
+    fold(state ^ byte(0), byte(1) << 8 | byte(2))
 }
 
 #[inline]
