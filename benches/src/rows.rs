@@ -1,6 +1,7 @@
 //! The rows of the budget.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -107,6 +108,9 @@ pub fn run(folder: &Path, corpus: &Corpus, only: Option<&str>) {
         let (one, two) = cores(corpus, &sets[2].1);
         print("2 cores, peer 1 core (wall)", corpus.lines.len(), (one, two), "1.8x");
     }
+    if wanted("bomb") {
+        println!("{:<58} {:>31.3} s {:>7}", "gzip bomb of 1 GiB: refused after", bomb(), "1 s");
+    }
     if wanted("ten times") {
         let sets = [dense(300), dense(3000)].map(|rules| parse(&rules));
         let [small, large] = [&sets[0], &sets[1]].map(Matching::new);
@@ -114,6 +118,21 @@ pub fn run(folder: &Path, corpus: &Corpus, only: Option<&str>) {
             pair(|| _ = std::hint::black_box(small.run(&corpus.lines)), || _ = std::hint::black_box(large.run(&corpus.lines)));
         println!("{:<58} {:>33.2}x {:>7}", "ten times the rules of one log: time against", seconds.1 / seconds.0, "1.4x");
     }
+}
+
+/// Seconds until a gzip file of one gibibyte of zeros is refused.
+fn bomb() -> f64 {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    let zeros = vec![b'0'; 1 << 20];
+    (0..1024).for_each(|_| encoder.write_all(&zeros).unwrap());
+    let source = MemorySource::new("bomb.json.gz", encoder.finish().unwrap());
+    let set = parse(&[]);
+    let (lanes, progress) = (Lanes::mapped(&[cloudtrail()], &set), Progress::default());
+    let start = std::time::Instant::now();
+    let outcome = Hunt::new(&source, &lanes, &set, &progress).run(&mut |_, _| {}).unwrap();
+    let seconds = start.elapsed().as_secs_f64();
+    assert_eq!(outcome.broken_files.len(), 1, "the bomb is named");
+    seconds
 }
 
 fn parse(rules: &[(String, String)]) -> RuleSet {

@@ -48,8 +48,9 @@ fn halves(pair: &[u8; 16]) -> [u64; 2] {
 
 /// Sums the hashes of all values, each seeded with the keys and indices above it; `tokens` is the
 /// structural index of `record`.
-pub(crate) fn canonical(record: &[u8], tokens: &[u32]) -> u64 {
-    let mut sum = Summer { record, tokens, open: Vec::with_capacity(16), key: 0, sum: 0 };
+pub(crate) fn canonical(record: &[u8], tokens: &[u32], open: &mut Open) -> u64 {
+    open.clear();
+    let mut sum = Summer { record, tokens, open, key: 0, sum: 0 };
     let mut at = 0;
     while at < tokens.len() {
         at = sum.step(at);
@@ -57,11 +58,13 @@ pub(crate) fn canonical(record: &[u8], tokens: &[u32]) -> u64 {
     sum.sum
 }
 
+/// For each open container, the hash of the path down to it, and for an array the next index.
+pub(crate) type Open = Vec<(u64, Option<u64>)>;
+
 struct Summer<'r> {
     record: &'r [u8],
     tokens: &'r [u32],
-    /// For each open container, the hash of the path down to it, and for an array the next index.
-    open: Vec<(u64, Option<u64>)>,
+    open: &'r mut Open,
     /// Hash of the path to the value that comes next.
     key: u64,
     sum: u64,

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::SlotId;
+use crate::hash::Open;
 use crate::json::{each_item, unescape};
 use crate::value::{Fields, Value};
 
@@ -97,6 +98,8 @@ pub struct Row<'r> {
     pub(crate) tokens: Vec<u32>,
     pub(crate) seen: Vec<u32>,
     pub(crate) visit: u32,
+    /// Scratch of the hash.
+    pub(crate) open: Open,
 }
 
 impl<'r> Row<'r> {
@@ -117,8 +120,8 @@ impl<'r> Row<'r> {
     }
 
     /// A hash of what the record says: equal whatever the order of keys and the white space.
-    pub fn canonical_hash(&self) -> u64 {
-        crate::hash::canonical(self.record, &self.tokens)
+    pub fn canonical_hash(&mut self) -> u64 {
+        crate::hash::canonical(self.record, &self.tokens, &mut self.open)
     }
 
     pub(crate) fn reset(&mut self, slots: usize, record: &'r [u8]) {

@@ -36,7 +36,6 @@ impl std::error::Error for Reject {}
 /// A place in the trie; its edges are found by one open-addressed part of `Walk::places`.
 #[derive(Debug, Default)]
 struct Node {
-    slot: Option<SlotId>,
     start: u32,
     /// Size of the part less one; none without children.
     mask: Option<u32>,
@@ -47,7 +46,16 @@ struct Node {
 struct Edge {
     ends: Ends,
     key: Box<[u8]>,
+    target: Target,
+}
+
+/// Where an edge leads: what is wanted of the value, and the node of what is wanted below it.
+#[derive(Debug, Clone, Copy)]
+struct Target {
+    slot: Option<SlotId>,
     node: u32,
+    /// Whether anything is wanted below it.
+    has_children: bool,
 }
 
 /// The first and the last eight bytes of a key, and the second eight of a long one; of a key shorter
@@ -163,9 +171,15 @@ impl Walk {
                     }
                     at = at.wrapping_add(1);
                 }
-                self.edges.push(Edge { ends, key: key.clone(), node: number(*node) });
+                let below = drafts.get(*node);
+                let target = Target {
+                    slot: below.and_then(|draft| draft.slot),
+                    node: number(*node),
+                    has_children: below.is_some_and(|draft| !draft.children.is_empty()),
+                };
+                self.edges.push(Edge { ends, key: key.clone(), target });
             }
-            self.nodes.push(Node { slot: draft.slot, start: number(start), mask });
+            self.nodes.push(Node { start: number(start), mask });
         }
     }
 
@@ -212,9 +226,9 @@ impl Walk {
         View { row, slots: self.views.get(set).map(Vec::as_slice).unwrap_or_default(), is_last: false }
     }
 
-    /// Number and node of the edge with a key, whose ends are known.
+    /// Number and target of the edge with a key, whose ends are known.
     #[inline(always)]
-    fn edge(&self, node: u32, key: &[u8], ends: Ends) -> Option<(u32, u32)> {
+    fn edge(&self, node: u32, key: &[u8], ends: Ends) -> Option<(u32, Target)> {
         let node = self.nodes.get(node as usize)?;
         let mask = node.mask?;
         let mut at = ends.hash(key.len());
@@ -223,7 +237,7 @@ impl Walk {
             // A free place leads to no edge.
             let edge = self.edges.get(number as usize)?;
             if edge.ends == ends && edge.key.len() == key.len() && (key.len() <= ENDS_BYTES || *edge.key == *key) {
-                return Some((number, edge.node));
+                return Some((number, edge.target));
             }
             at = at.wrapping_add(1);
         }
@@ -305,13 +319,13 @@ impl<'r> Reader<'_, 'r> {
     }
 
     #[inline]
-    fn edge(&self, node: u32, key: &[u8], ends: Ends) -> Option<(u32, u32)> {
+    fn edge(&self, node: u32, key: &[u8], ends: Ends) -> Option<(u32, Target)> {
         let found = self.walk.edge(node, key, ends);
         if found.is_some() || !self.escapes { found } else { self.escaped_edge(node, key) }
     }
 
     #[cold]
-    fn escaped_edge(&self, node: u32, key: &[u8]) -> Option<(u32, u32)> {
+    fn escaped_edge(&self, node: u32, key: &[u8]) -> Option<(u32, Target)> {
         match unescape(std::str::from_utf8(key).ok()?) {
             Cow::Owned(key) => self.walk.edge(node, key.as_bytes(), Ends::of(key.as_bytes())),
             Cow::Borrowed(_) => None,
@@ -332,8 +346,8 @@ impl<'r> Reader<'_, 'r> {
     }
 
     /// Reads the value that starts at byte `start`, whose first token is `token`.
-    fn value(&mut self, token: usize, start: usize, node: u32, depth: usize) -> Result<usize, Reject> {
-        let slot = self.walk.nodes.get(node as usize).and_then(|node| node.slot);
+    fn value(&mut self, token: usize, start: usize, target: Target, depth: usize) -> Result<usize, Reject> {
+        let Target { slot, node, has_children } = target;
         match self.byte(start) {
             b'"' => {
                 if let Some(slot) = slot {
@@ -346,7 +360,6 @@ impl<'r> Reader<'_, 'r> {
                 if depth >= depth_max() {
                     return Err(Reject { reason: "is nested too deeply", at: start });
                 }
-                let has_children = self.walk.nodes.get(node as usize).is_some_and(|node| node.mask.is_some());
                 let next = match (has_children, open) {
                     (false, _) => self.skip(token, start, depth)?,
                     (true, b'{') => self.object(token, node, depth + 1)?,
