@@ -120,11 +120,12 @@ pub fn run(folder: &Path, corpus: &Corpus, only: Option<&str>) {
     }
 }
 
-/// Seconds until a gzip file of one gibibyte of zeros is refused.
+/// Seconds until a gzip file of one gibibyte of white space is refused.
 fn bomb() -> f64 {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    let zeros = vec![b'0'; 1 << 20];
-    (0..1024).for_each(|_| encoder.write_all(&zeros).unwrap());
+    encoder.write_all(b"[").unwrap();
+    let nothing = vec![b' '; 1 << 20];
+    (0..1024).for_each(|_| encoder.write_all(&nothing).unwrap());
     let source = MemorySource::new("bomb.json.gz", encoder.finish().unwrap());
     let set = parse(&[]);
     let (lanes, progress) = (Lanes::mapped(&[cloudtrail()], &set), Progress::default());

@@ -10,7 +10,7 @@ use vigie_model::limits::{CHAIN_LINKS_MAX, LINKS_MAX, SPILL_BYTES};
 use vigie_model::{EventFacts, EventRef, Evidence, Finding, Link, Millis, Tenant, finding_uid};
 
 use crate::hunt::Hunt;
-use crate::outcome::Outcome;
+use crate::outcome::{Counted, Outcome};
 use crate::pack::{Reader, Texts};
 use crate::spill::{Merge, Sorter};
 use crate::work::{Fed, Reported, Sorted, principal_key};
@@ -32,32 +32,36 @@ pub(crate) fn conclude(
         wanted.extend(kept.wanted);
         texts.push(kept.texts);
     }
-    count_events(ids, &mut outcome)?;
-    let chains = chains(links, wanted, &mut outcome)?;
-    let correlated = correlate(hunt, feeds, &texts, &mut outcome)?;
-    tell(hunt, hits, correlated, &texts, &mut outcome, &mut |finding| report(finding, &chains))?;
-    Ok(outcome)
+    std::thread::scope(|scope| {
+        let counting = scope.spawn(|| count_events(ids));
+        let chains = chains(links, wanted, &mut outcome)?;
+        let correlated = correlate(hunt, feeds, &texts, &mut outcome)?;
+        tell(hunt, hits, correlated, &texts, &mut outcome, &mut |finding| report(finding, &chains))?;
+        let counted = counting.join().map_err(|_| io::Error::other("counting failed; please report this as a bug"))??;
+        outcome.count(counted);
+        Ok(outcome)
+    })
 }
 
 /// Counts events, duplicates and what each actor did; every id once.
-fn count_events(ids: Vec<Sorter>, outcome: &mut Outcome) -> io::Result<()> {
+fn count_events(ids: Vec<Sorter>) -> io::Result<Counted> {
     let (mut merge, mut payload, mut last) = (Sorter::merge(ids)?, Vec::new(), None);
-    outcome.spilled_bytes += merge.spilled_bytes;
+    let mut counted = Counted { spilled_bytes: merge.spilled_bytes, ..Counted::default() };
     while let Some(key) = merge.next(&mut payload)? {
         if last == Some(key) {
-            outcome.duplicates += 1;
+            counted.duplicates += 1;
             continue;
         }
-        outcome.conflicts += u64::from(last.is_some_and(|last| last >> 24 == key >> 24));
+        counted.conflicts += u64::from(last.is_some_and(|last| last >> 24 == key >> 24));
         last = Some(key);
-        outcome.events += 1;
+        counted.events += 1;
         let (head, actor) = payload.split_at(payload.len().min(1));
         let actor = actor.try_into().map_or(0, u64::from_le_bytes);
         if actor != 0 {
-            outcome.act(actor, Millis::try_from(key >> 80).unwrap_or(0), head == [1]);
+            counted.act(actor, Millis::try_from(key >> 80).unwrap_or(0), head == [1]);
         }
     }
-    Ok(())
+    Ok(counted)
 }
 
 /// The links that lead back from the principals of findings: one pass over all links for each step of

@@ -175,6 +175,8 @@ impl Hunt<'_> {
                 continue;
             }
             if waiting.reading == 0 {
+                drop(waiting);
+                worker.settle();
                 return Ok(worker);
             }
             drop(queue.changed.wait(waiting));

@@ -115,6 +115,16 @@ pub struct Outcome {
     pub events_forgotten: u64,
 }
 
+/// What is counted over all events, every id once.
+#[derive(Debug, Default)]
+pub(crate) struct Counted {
+    pub(crate) events: u64,
+    pub(crate) duplicates: u64,
+    pub(crate) conflicts: u64,
+    pub(crate) spilled_bytes: u64,
+    pub(crate) activity: HashMap<u64, Activity>,
+}
+
 /// Rejects kept as samples.
 pub(crate) const REJECT_SAMPLES_MAX: usize = 100;
 /// Accounts kept by name.
@@ -204,6 +214,17 @@ impl Outcome {
         self.activity.get(&vigie_record::hash_text(name.as_bytes())).copied()
     }
 
+    /// Takes over what was counted over all events.
+    pub(crate) fn count(&mut self, counted: Counted) {
+        self.events = counted.events;
+        self.duplicates = counted.duplicates;
+        self.conflicts = counted.conflicts;
+        self.spilled_bytes += counted.spilled_bytes;
+        self.activity = counted.activity;
+    }
+}
+
+impl Counted {
     /// Counts one event of an actor; beyond [`ACTIVITY_MAX`] actors, new ones are not counted.
     pub(crate) fn act(&mut self, actor: u64, at: Millis, is_refused: bool) {
         if self.activity.len() >= ACTIVITY_MAX && !self.activity.contains_key(&actor) {

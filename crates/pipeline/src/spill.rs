@@ -73,7 +73,8 @@ impl Sorter {
         Ok(())
     }
 
-    fn sort(&mut self) {
+    /// Brings what is in memory into order; what is in order stays as it is.
+    pub(crate) fn sort(&mut self) {
         let arena = &self.arena;
         self.index.sort_unstable_by(|a, b| a.key.cmp(&b.key).then_with(|| bytes_of(arena, a).cmp(bytes_of(arena, b))));
     }

@@ -190,6 +190,12 @@ impl<'a> Worker<'a> {
         }
     }
 
+    /// Brings what it kept into order, in its own thread.
+    pub(crate) fn settle(&mut self) {
+        let Sorted { ids, hits, feeds, .. } = &mut self.sorted;
+        [ids, hits, feeds].into_iter().for_each(Sorter::sort);
+    }
+
     /// What the worker saw, and what it kept.
     pub(crate) fn finish(mut self) -> (Outcome, Sorted) {
         let counted = self.shared.lanes.lanes.iter().zip(&self.counts).filter(|(_, count)| **count > 0);
