@@ -67,7 +67,7 @@ pub fn pairs(set: &RuleSet, findings: &[Finding]) -> BTreeSet<(String, String)> 
 }
 
 /// The folder of the project's own content.
-fn content() -> std::path::PathBuf {
+pub fn content() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../content")
 }
 

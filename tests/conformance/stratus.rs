@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
 use vigie_model::Severity;
 use vigie_tests::{ndjson, oracle};
 
-use crate::harness::{builtin_lanes, builtin_rules, hunt, labelled, stem};
+use crate::harness::{builtin_lanes, builtin_rules, content, hunt, labelled, stem};
 
 /// How many techniques one rule may serve.
 const TECHNIQUES_A_RULE_MAX: usize = 3;
@@ -18,6 +19,21 @@ fn table() -> BTreeMap<String, BTreeSet<String>> {
         (technique.to_owned(), rules.split(',').map(str::to_owned).collect())
     };
     rows.map(row).collect()
+}
+
+/// The page of a rule.
+fn page(rule: &str) -> String {
+    let domains = std::fs::read_dir(content().join("rules")).unwrap().map(|entry| entry.unwrap().path());
+    let path = domains.map(|domain| domain.join(format!("{rule}.md"))).find(|path| path.is_file());
+    std::fs::read_to_string(path.unwrap_or_else(|| panic!("{rule} has a page"))).unwrap()
+}
+
+/// How many values a patch changes.
+fn leaves(patch: &Value) -> usize {
+    match patch {
+        Value::Object(members) => members.values().map(leaves).sum(),
+        _ => 1,
+    }
 }
 
 #[test]
@@ -52,9 +68,21 @@ fn done_hunt_3_stratus() {
             assert!(!rules.is_empty(), "{technique} has no rule");
             rules.iter().for_each(|rule| *serves.entry(rule).or_default() += 1);
         }
+        for rule in serves.keys() {
+            let page = page(rule);
+            let patches = page.split("```patch silent").skip(1).filter_map(|rest| rest.split_once('\n')?.1.split_once("```"));
+            let patches = patches.map(|(patch, _)| serde_json::from_str::<Value>(patch).unwrap());
+            // That the rule is silent on it, `vigie test` shows.
+            assert!(patches.map(|patch| leaves(&patch)).any(|count| count == 1), "{rule} has no near miss in one field");
+        }
         let broad: Vec<_> = serves.iter().filter(|(_, count)| **count > TECHNIQUES_A_RULE_MAX).collect();
         assert!(broad.is_empty(), "{broad:?} serve more than {TECHNIQUES_A_RULE_MAX} techniques");
-        println!("{} of {} techniques are found", table.len(), techniques.len());
+        println!(
+            "{} of {} techniques are found, by {} rules with a near miss in one field",
+            table.len(),
+            techniques.len(),
+            serves.len()
+        );
     });
 }
 

@@ -18,11 +18,11 @@ pub const EVIDENCE_VALUE_BYTES_MAX: usize = 512;
 pub const RELATED_EVENTS_MAX: usize = 10_000;
 /// Events that all windows of correlations remember together. Beyond it the fullest correlation
 /// forgets the older half of its timespan; how many events it lost so is counted.
-pub const WINDOW_EVENTS_MAX: usize = 250_000;
+pub const WINDOW_EVENTS_MAX: usize = 200_000;
 /// Distinct values memorised per field by the matcher of one worker.
 pub const MATCH_MEMO_ENTRIES_MAX: usize = 4096;
 /// Bytes of memorised values of the matcher of one worker.
-pub const MATCH_MEMO_BYTES_MAX: usize = 8 * 1024 * 1024;
+pub const MATCH_MEMO_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Links followed from a credential to the first human or workload behind it.
 pub const CHAIN_LINKS_MAX: usize = 16;
 /// Principals of flagged events, per worker, whose chains are looked for; those of more stay as they

@@ -9,7 +9,7 @@ use vigie_model::EventFacts;
 
 /// Bytes of the shared texts of one worker, what finding them takes included; later texts are
 /// written where they stand.
-const TEXTS_BYTES_MAX: usize = 8 * 1024 * 1024;
+const TEXTS_BYTES_MAX: usize = 6 * 1024 * 1024;
 /// Longest text that is shared.
 const TEXT_BYTES_MAX: usize = 1024;
 /// Single texts among the facts of an event.

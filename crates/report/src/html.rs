@@ -143,8 +143,9 @@ fn masthead(page: &mut Html, view: &View<'_>, headline: &str) {
             ),
         );
     }
-    for line in &facts.proof {
-        page.element("p", &[("class", "lede")], line);
+    // The verdict; what more there is to say of collection stands among what cannot be said.
+    if let Some(verdict) = facts.proof.first() {
+        page.element("p", &[("class", "lede")], verdict);
     }
     totals(page, view);
     page.raw("</header>\n");

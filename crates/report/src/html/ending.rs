@@ -162,6 +162,12 @@ pub(crate) fn unseen(page: &mut Html, view: &View<'_>) {
     if hidden > 0 {
         page.element("p", &[("class", "note")], &view.counted("html.more", hidden as u64));
     }
+    for line in facts.proof.iter().skip(1) {
+        match line.strip_prefix("  ") {
+            Some(command) => page.element("p", &[("class", "id")], command),
+            None => page.element("p", &[], line),
+        }
+    }
     pairs(page, view, "html.blind.rules", ["html.column.rule", "html.column.missing"], &facts.blind_rules);
     page.raw("</section>\n");
 }
@@ -176,7 +182,7 @@ pub(crate) fn has_unread(view: &View<'_>) -> bool {
 /// Whether [`unseen`] says anything.
 pub(crate) fn has_unseen(view: &View<'_>) -> bool {
     let facts = &view.story.facts;
-    !view.story.blinds.is_empty() || !facts.gaps.is_empty() || !facts.blind_rules.is_empty()
+    !view.story.blinds.is_empty() || !facts.gaps.is_empty() || !facts.blind_rules.is_empty() || facts.proof.len() > 1
 }
 
 /// How the page was made; nothing in it depends on when.
