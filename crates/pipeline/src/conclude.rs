@@ -70,11 +70,13 @@ fn chains(links: Vec<Sorter>, wanted: HashSet<u64>, outcome: &mut Outcome) -> io
     let pile = Sorter::pile(links);
     outcome.spilled_bytes += pile.spilled_bytes;
     let (mut kept, mut seen, mut frontier) = (Vec::new(), wanted.clone(), wanted);
+    // A link stands under two keys, and once more with each delivery of its event.
+    let mut known = HashSet::new();
     for _ in 0..CHAIN_LINKS_MAX {
         let mut next = HashSet::new();
         pile.each(&mut |key, bytes| {
             let is_wanted = u64::try_from(key).is_ok_and(|key| frontier.contains(&key));
-            if !is_wanted {
+            if !is_wanted || known.contains(&vigie_record::hash_text(bytes)) {
                 return Ok(());
             }
             let link: Link = postcard::from_bytes(bytes).map_err(io::Error::other)?;
@@ -83,6 +85,7 @@ fn chains(links: Vec<Sorter>, wanted: HashSet<u64>, outcome: &mut Outcome) -> io
                 next.insert(parent);
             }
             if kept.len() < LINKS_MAX {
+                known.insert(vigie_record::hash_text(bytes));
                 kept.push(link);
             } else {
                 outcome.links_left_out += 1;
