@@ -140,7 +140,8 @@ fn correlate(hunt: &Hunt<'_>, feeds: Vec<Sorter>, texts: &[Texts], outcome: &mut
     Ok(findings)
 }
 
-/// Tells findings in the order of time; of one instant, those of correlations first.
+/// Tells findings in the order of time; of one instant, those of correlations last, behind what they
+/// follow from.
 fn tell(
     hunt: &Hunt<'_>,
     hits: Vec<Sorter>,
@@ -162,7 +163,7 @@ fn tell(
         }
         let mut reader = Reader::new(texts, &bytes).ok_or_else(broken)?;
         let facts = reader.facts(key).ok_or_else(broken)?;
-        while let Some(finding) = next_until(&mut correlated, time_key(facts.occurred))? {
+        while let Some(finding) = next_before(&mut correlated, time_key(facts.occurred))? {
             count(&finding, outcome);
         }
         while !reader.is_empty() {
@@ -173,7 +174,7 @@ fn tell(
             }
         }
     }
-    while let Some(finding) = next_until(&mut correlated, u128::MAX)? {
+    while let Some(finding) = next_before(&mut correlated, u128::MAX)? {
         count(&finding, outcome);
     }
     Ok(())
@@ -188,9 +189,9 @@ fn time_key(at: Millis) -> u128 {
     u128::try_from(at).unwrap_or(0)
 }
 
-/// The next finding of a correlation, if it is not later than a time.
-fn next_until(findings: &mut Merge, time: u128) -> io::Result<Option<Finding>> {
-    if findings.peek().is_none_or(|next| next > time) {
+/// The next finding of a correlation, if it is earlier than a time.
+fn next_before(findings: &mut Merge, time: u128) -> io::Result<Option<Finding>> {
+    if findings.peek().is_none_or(|next| next >= time) {
         return Ok(None);
     }
     let mut bytes = Vec::new();
