@@ -66,3 +66,17 @@ fn done_hunt_5_shuffles_give_the_same_bytes() {
     let (findings, _) = first.unwrap();
     println!("{} findings, byte for byte the same in 10 orders of {} records", findings.lines().count(), lines.len());
 }
+
+/// A tree holds many events twice, delivered at different times: whichever worker reads which copy,
+/// the page says the same, to the time of delivery.
+#[test]
+fn threads_change_no_byte_of_a_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let logs = folder.path().join("logs");
+    write_demo(&logs, 20_000, false);
+    let page = |threads: &str| vigie(&["hunt", logs.to_str().unwrap(), "-o", "html", "--threads", threads]).unwrap().out;
+    let first = page("1");
+    for threads in ["2", "3", "4", "2", "3", "4"] {
+        assert!(first == page(threads), "{threads} threads tell another story");
+    }
+}

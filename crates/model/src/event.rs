@@ -34,18 +34,6 @@ impl<'r> Event<'r> {
             _ => None,
         }
     }
-
-    /// Adds a value to a slot; absent values are left out.
-    pub fn put(&mut self, slot: SlotId, value: Value<'r>) {
-        if matches!(value, Value::Absent) {
-            return;
-        }
-        match self.values.get_mut(slot.index()) {
-            Some(place @ None) => *place = Some(value),
-            Some(Some(_)) => self.more.push((slot, value)),
-            None => {}
-        }
-    }
 }
 
 impl Fields for Event<'_> {

@@ -192,6 +192,7 @@ impl Outcome {
         }
         self.reject_samples.extend(other.reject_samples);
         self.explained.extend(other.explained);
+        self.explained.sort_by(|a, b| a.file.cmp(&b.file));
         self.accounts.extend(other.accounts);
         self.seen_files.extend(other.seen_files);
         self.broken_files.extend(other.broken_files);

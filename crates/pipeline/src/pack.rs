@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::hash::BuildHasher as _;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
-use vigie_model::EventFacts;
+use vigie_model::{EventFacts, Millis};
 
 /// Bytes of the shared texts of one worker, what finding them takes included; later texts are
 /// written where they stand.
@@ -72,8 +72,11 @@ pub(crate) struct Writer<'w> {
 }
 
 impl<'w> Writer<'w> {
-    /// A writer at the end of `out`, for the worker that `texts` belong to.
-    pub(crate) fn new(texts: &'w mut Texts, worker: u64, out: &'w mut Vec<u8>) -> Writer<'w> {
+    /// A writer at the end of `out`, for the worker that `texts` belong to, of an event and when it
+    /// was delivered. That stands first and in an order of its own: of two copies of one event the
+    /// one delivered first sorts first, whichever workers read them.
+    pub(crate) fn new(texts: &'w mut Texts, worker: u64, delivered: Option<Millis>, out: &'w mut Vec<u8>) -> Writer<'w> {
+        out.extend_from_slice(&sortable(delivered).to_be_bytes());
         let mut writer = Writer { texts, out, inline: ([(0, 0); INLINE_MAX], 0) };
         writer.number(worker);
         writer
@@ -129,10 +132,9 @@ impl<'w> Writer<'w> {
         }
     }
 
-    /// The facts of an event, without its id.
+    /// The facts of an event, without its id and when it was delivered.
     pub(crate) fn facts(&mut self, facts: &EventFacts) {
         self.number(facts.occurred.cast_unsigned());
-        self.maybe(facts.delivered.map(i64::cast_unsigned));
         for text in [&facts.uid, &facts.address, &facts.session, &facts.target, &facts.peer] {
             self.text(text);
         }
@@ -165,6 +167,7 @@ impl<'w> Writer<'w> {
 /// Reads what a [`Writer`] wrote; none when it is something else.
 pub(crate) struct Reader<'r> {
     texts: &'r Texts,
+    delivered: Option<Millis>,
     rest: &'r [u8],
     /// Inline texts read so far that later ones may name.
     inline: ([&'r str; INLINE_MAX], usize),
@@ -173,9 +176,15 @@ pub(crate) struct Reader<'r> {
 impl<'r> Reader<'r> {
     /// A reader of `bytes`, with the texts of every worker.
     pub(crate) fn new(texts: &'r [Texts], bytes: &'r [u8]) -> Option<Reader<'r>> {
-        let mut rest = bytes;
+        let (head, mut rest) = bytes.split_first_chunk()?;
+        let delivered = Some(u64::from_be_bytes(*head)).filter(|head| *head != u64::MAX);
         let worker = number(&mut rest)?;
-        Some(Reader { texts: texts.get(usize::try_from(worker).ok()?)?, rest, inline: ([""; INLINE_MAX], 0) })
+        Some(Reader {
+            texts: texts.get(usize::try_from(worker).ok()?)?,
+            delivered: delivered.map(|head| (head ^ SIGN).cast_signed()),
+            rest,
+            inline: ([""; INLINE_MAX], 0),
+        })
     }
 
     /// Whether everything is read.
@@ -229,7 +238,7 @@ impl<'r> Reader<'r> {
         Some(EventFacts {
             id,
             occurred: self.number()?.cast_signed(),
-            delivered: self.maybe()?.map(u64::cast_signed),
+            delivered: self.delivered,
             uid: self.owned()?,
             address: self.owned()?,
             session: self.owned()?,
@@ -261,7 +270,6 @@ impl<'r> Reader<'r> {
     /// Time and provider's id of an event, whose other facts are passed over.
     pub(crate) fn pass_facts(&mut self) -> Option<(i64, Cow<'r, str>)> {
         let occurred = self.number()?.cast_signed();
-        self.maybe()?;
         let uid = self.text()?;
         for _ in 1..FACT_TEXTS {
             self.text()?;
@@ -273,6 +281,14 @@ impl<'r> Reader<'r> {
         self.number()?;
         Some((occurred, uid))
     }
+}
+
+/// The bit that makes signed numbers sort as unsigned ones.
+const SIGN: u64 = 1 << 63;
+
+/// A time as a number in the same order; no time is the last.
+fn sortable(at: Option<Millis>) -> u64 {
+    at.map_or(u64::MAX, |at| at.cast_unsigned() ^ SIGN)
 }
 
 /// Where dashes stand in a UUID.
@@ -346,13 +362,25 @@ mod tests {
     }
 
     #[test]
+    fn the_copy_delivered_first_sorts_first_whoever_read_it() {
+        let packed = |worker: u64, delivered: Option<Millis>| {
+            let mut bytes = Vec::new();
+            Writer::new(&mut Texts::default(), worker, delivered, &mut bytes).facts(&facts(3));
+            bytes
+        };
+        let order = [(3, Some(-1)), (2, Some(0)), (1, Some(1_794_449_340_000)), (0, None)];
+        assert!(order.map(|(worker, delivered)| packed(worker, delivered)).is_sorted());
+    }
+
+    #[test]
     fn what_is_packed_is_read_again_and_shared_texts_take_a_few_bytes() {
         let mut texts = Texts::default();
         let mut items = Vec::new();
         for number in (0..20).chain(0..20) {
             let mut bytes = Vec::new();
-            let mut writer = Writer::new(&mut texts, 1, &mut bytes);
-            writer.facts(&facts(number));
+            let facts = facts(number);
+            let mut writer = Writer::new(&mut texts, 1, facts.delivered, &mut bytes);
+            writer.facts(&facts);
             writer.maybe(None);
             writer.text("audit.trail.stop");
             writer.text("203.0.113.77");
@@ -380,7 +408,7 @@ mod tests {
                 assert_eq!(cut, None, "cut at {end}");
             }
         }
-        assert!(items[25].1.len() < 75, "{} bytes", items[25].1.len());
+        assert!(items[25].1.len() < 85, "{} bytes", items[25].1.len());
         assert!(items[39].1.len() > 1900, "long texts stand where they are");
     }
 }

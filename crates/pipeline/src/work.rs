@@ -33,8 +33,7 @@ pub(crate) struct Fed {
 
 impl Reported {
     pub(crate) fn write(&self, writer: &mut Writer<'_>) {
-        writer.number(u64::from(self.rule));
-        writer.maybe(self.silenced_by.map(u64::from));
+        write_head(writer, self.rule, self.silenced_by);
         writer.number(self.evidence.len() as u64);
         for field in &self.evidence {
             writer.text(&field.field);
@@ -43,8 +42,7 @@ impl Reported {
     }
 
     pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Reported> {
-        let rule = u32::try_from(reader.number()?).ok()?;
-        let silenced_by = reader.maybe()?.and_then(|filter| u32::try_from(filter).ok());
+        let (rule, silenced_by) = read_head(reader)?;
         let count = reader.number()?;
         let mut field = || Some(Evidence { field: reader.owned()?, value: reader.owned()? });
         Some(Reported { rule, silenced_by, evidence: (0..count).map(|_| field()).collect::<Option<_>>()? })
@@ -53,8 +51,7 @@ impl Reported {
 
 impl Fed {
     pub(crate) fn write(&self, writer: &mut Writer<'_>) {
-        writer.number(u64::from(self.rule));
-        writer.maybe(self.silenced_by.map(u64::from));
+        write_head(writer, self.rule, self.silenced_by);
         writer.number(self.values.len() as u64);
         for value in &self.values {
             writer.number(u64::from(value.is_some()));
@@ -63,8 +60,7 @@ impl Fed {
     }
 
     pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Fed> {
-        let rule = u32::try_from(reader.number()?).ok()?;
-        let silenced_by = reader.maybe()?.and_then(|filter| u32::try_from(filter).ok());
+        let (rule, silenced_by) = read_head(reader)?;
         let count = reader.number()?;
         let mut value = || match reader.number()? {
             0 => Some(None),
@@ -72,6 +68,17 @@ impl Fed {
         };
         Some(Fed { rule, silenced_by, values: (0..count).map(|_| value()).collect::<Option<_>>()? })
     }
+}
+
+/// What every match begins with: its rule, and the filter that silences it.
+fn write_head(writer: &mut Writer<'_>, rule: u32, silenced_by: Option<u32>) {
+    writer.number(u64::from(rule));
+    writer.maybe(silenced_by.map(u64::from));
+}
+
+fn read_head(reader: &mut Reader<'_>) -> Option<(u32, Option<u32>)> {
+    let rule = u32::try_from(reader.number()?).ok()?;
+    Some((rule, reader.maybe()?.and_then(|filter| u32::try_from(filter).ok())))
 }
 
 /// What every worker shares and none changes.
@@ -457,14 +464,14 @@ impl<'a> Worker<'a> {
         }
         if !self.fed.is_empty() {
             feeds.push_with(id.0, |out| {
-                let mut writer = Writer::new(texts, self.number, out);
+                let mut writer = Writer::new(texts, self.number, place.delivered, out);
                 writer.facts(&facts);
                 self.fed.drain(..).for_each(|hit| hit.write(&mut writer));
             })?;
         }
         if !self.reported.is_empty() {
             hits.push_with(id.0, |out| {
-                let mut writer = Writer::new(texts, self.number, out);
+                let mut writer = Writer::new(texts, self.number, place.delivered, out);
                 writer.facts(&facts);
                 self.reported.drain(..).for_each(|hit| hit.write(&mut writer));
             })?;
