@@ -32,13 +32,18 @@ pub(crate) fn conclude(
         wanted.extend(kept.wanted);
         texts.push(kept.texts);
     }
+    if hunt.threads <= 1 {
+        outcome.count(count_events(std::mem::take(&mut ids))?);
+    }
     std::thread::scope(|scope| {
-        let counting = scope.spawn(|| count_events(ids));
+        // Whoever asks for one thread gets one.
+        let counting = (!ids.is_empty()).then(|| scope.spawn(|| count_events(ids)));
         let chains = chains(links, wanted, &mut outcome)?;
         let correlated = correlate(hunt, feeds, &texts, &mut outcome)?;
         tell(hunt, hits, correlated, &texts, &mut outcome, &mut |finding| report(finding, &chains))?;
-        let counted = counting.join().map_err(|_| io::Error::other("counting failed; please report this as a bug"))??;
-        outcome.count(counted);
+        if let Some(counting) = counting {
+            outcome.count(counting.join().map_err(|_| io::Error::other("counting failed; please report this as a bug"))??);
+        }
         Ok(outcome)
     })
 }
