@@ -3,18 +3,22 @@
 //! Secret of this crate: how ids are derived from content. It never knows IO, an async runtime, the
 //! wall clock, Arrow, SQL, HTTP or a vendor.
 
+mod column;
 mod event;
 mod finding;
 mod id;
 mod link;
+mod port;
 mod source;
 mod time;
 
 pub mod limits;
 
+pub use column::{Column, ColumnKind, ColumnValues, EventBatch, TextColumn};
 pub use event::{Event, EventFacts, EventRef};
 pub use finding::{Evidence, Finding, Reference, RuleFacts, Severity};
 pub use id::{EventId, LogType, NameSpace, Tenant, finding_uid};
 pub use link::{Link, LinkKind, Principal};
+pub use port::{Answer, Committed, Delivery, Documents, Intake, LaneMark, Receipt, Refusal, Rejected, Store};
 pub use source::{ByteStream, MemorySource, ObjectInfo, Source};
 pub use time::{MILLIS_MAX, Millis, format_utc, millis_of, parse_rfc3339};

@@ -30,3 +30,9 @@ pub const CHAIN_LINKS_MAX: usize = 16;
 pub const WANTED_PRINCIPALS_MAX: usize = 1_000_000;
 /// Links kept in memory for the chains of findings.
 pub const LINKS_MAX: usize = 100_000;
+/// Rejected records that the answer to a delivery names; the others are counted.
+pub const REJECTS_NAMED_MAX: usize = 20;
+/// Bytes of one pushed delivery, after decompression.
+pub const DELIVERY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of deliveries that wait for the disk or for a commit before clients are told to wait.
+pub const SPOOL_BYTES_MAX: u64 = 10 * 1024 * 1024 * 1024;

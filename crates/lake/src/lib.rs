@@ -1,0 +1,1 @@
+//! Events kept and queried: Parquet, Delta, the needle index.

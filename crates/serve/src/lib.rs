@@ -1,0 +1,1 @@
+//! Listeners: the interface for programs, push intake, health and metrics.

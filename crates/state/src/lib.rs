@@ -1,0 +1,1 @@
+//! What the service must remember beside events: tokens, saved searches.
