@@ -9,6 +9,7 @@ mod finding;
 mod id;
 mod link;
 mod port;
+mod query;
 mod source;
 mod time;
 
@@ -20,5 +21,6 @@ pub use finding::{Evidence, Finding, Reference, RuleFacts, Severity};
 pub use id::{EventId, LogType, NameSpace, Tenant, finding_uid};
 pub use link::{Link, LinkKind, Principal};
 pub use port::{Answer, Committed, Delivery, Documents, Intake, LaneMark, Receipt, Refusal, Rejected, Store};
+pub use query::{Ask, Cell, QueryEngine, QueryError, Question, Rows};
 pub use source::{ByteStream, MemorySource, ObjectInfo, Source};
 pub use time::{MILLIS_MAX, Millis, format_utc, millis_of, parse_rfc3339};
