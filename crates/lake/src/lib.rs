@@ -1,1 +1,25 @@
-//! Events kept and queried: Parquet, Delta, the needle index.
+//! Events kept and queried: Parquet files under a Delta log, a needle index beside them, SQL and the
+//! filter bar over both.
+//!
+//! Secret of this crate: the layout on disk and the query engine. It never knows rules or vendors, and
+//! no type of Arrow, Parquet or DataFusion stands in its public API.
+
+mod bar;
+mod durable;
+mod filter;
+mod fuse;
+mod ids;
+mod lake;
+mod needle;
+mod ocsf;
+mod prune;
+mod query;
+mod scan;
+mod schema;
+mod table;
+mod token;
+mod word;
+mod write;
+
+pub use lake::{Lake, LakeSize, table_folder};
+pub use query::choose;

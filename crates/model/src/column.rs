@@ -54,6 +54,14 @@ impl TextColumn {
         self.valid.push(text.is_some());
     }
 
+    /// Adds the rows of another column behind its own.
+    pub fn append(&mut self, other: &TextColumn) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&other.bytes);
+        self.ends.extend(other.ends.iter().map(|end| start + end));
+        self.valid.extend_from_slice(&other.valid);
+    }
+
     /// The text of a row.
     pub fn get(&self, row: usize) -> Option<&[u8]> {
         let start = row.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied())?;
@@ -125,6 +133,31 @@ impl EventBatch {
     /// An empty batch for these columns.
     pub fn new(columns: &[Column]) -> EventBatch {
         EventBatch { columns: columns.iter().map(|column| ColumnValues::new(column.kind)).collect(), ..EventBatch::default() }
+    }
+
+    /// Adds the rows of another batch behind its own; both were made for the same columns.
+    pub fn append(&mut self, other: &EventBatch) {
+        self.ids.extend_from_slice(&other.ids);
+        self.delivered.extend_from_slice(&other.delivered);
+        self.ingested.extend_from_slice(&other.ingested);
+        self.is_named.extend_from_slice(&other.is_named);
+        let texts = [
+            (&mut self.logs, &other.logs),
+            (&mut self.sources, &other.sources),
+            (&mut self.mappings, &other.mappings),
+            (&mut self.reasons, &other.reasons),
+            (&mut self.raw, &other.raw),
+            (&mut self.raw_binary, &other.raw_binary),
+        ];
+        texts.into_iter().for_each(|(to, from)| to.append(from));
+        for (to, from) in self.columns.iter_mut().zip(&other.columns) {
+            match (to, from) {
+                (ColumnValues::Text(to), ColumnValues::Text(from)) => to.append(from),
+                (ColumnValues::Integer(to), ColumnValues::Integer(from)) => to.extend_from_slice(from),
+                (ColumnValues::Boolean(to), ColumnValues::Boolean(from)) => to.extend_from_slice(from),
+                (to, _) => (0..other.len()).for_each(|_| to.push_none()),
+            }
+        }
     }
 
     /// How many events it holds.

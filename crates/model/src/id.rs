@@ -99,6 +99,11 @@ impl EventId {
         hash.as_bytes().first_chunk().map_or(0, |head| u64::from_be_bytes(*head))
     }
 
+    /// When it happened, in milliseconds.
+    pub fn occurred(self) -> Millis {
+        Millis::try_from(self.0 >> 80).unwrap_or(0)
+    }
+
     /// The part shared by all values of one named event.
     pub fn name(self) -> u128 {
         self.0 >> 24

@@ -36,3 +36,5 @@ pub const REJECTS_NAMED_MAX: usize = 20;
 pub const DELIVERY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Bytes of deliveries that wait for the disk or for a commit before clients are told to wait.
 pub const SPOOL_BYTES_MAX: u64 = 10 * 1024 * 1024 * 1024;
+/// Bytes of the disk that deliveries never use, so that everything else goes on.
+pub const DISK_RESERVE_BYTES: u64 = 256 * 1024 * 1024;

@@ -154,6 +154,16 @@ impl Programme {
         &self.mapping.log
     }
 
+    /// The version of the mapping.
+    pub fn version(&self) -> &str {
+        &self.mapping.version
+    }
+
+    /// Whether the record has the provider's own id: only then is an equal one a duplicate.
+    pub fn is_named(&self, row: &View<'_, '_>) -> bool {
+        row.text(self.id).is_some()
+    }
+
     /// The wanted paths that this mapping never gives, out of the set it was compiled for.
     pub fn never<'w>(&self, wanted: &'w PathSet) -> Vec<&'w str> {
         let pairs = wanted.iter().zip(&self.sources);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use vigie_detect::{LogQuery, Partition, RuleSet};
-use vigie_model::LogType;
+use vigie_model::{Column, LogType};
 use vigie_normalise::{Mapping, Programme};
 use vigie_record::{Export, PathSet, Row, SlotId, Value, Walk};
 
@@ -32,6 +32,8 @@ pub struct Lane {
     pub(crate) wrappers: Vec<(SlotId, bool)>,
     time: Vec<SlotId>,
     id: Vec<SlotId>,
+    /// The OCSF paths that its programme gives.
+    wanted: PathSet,
 }
 
 /// Sets of a lane's walk, in the order of [`Walk::compile`].
@@ -40,8 +42,13 @@ pub(crate) const RULES: usize = 1;
 pub(crate) const OWN: usize = 2;
 
 impl Lane {
-    /// The lane of a mapped log.
+    /// The lane of a mapped log, whose events have what the rules read.
     pub fn mapped(mapping: &Mapping, rules: &RuleSet) -> Lane {
+        Lane::mapped_with(mapping, rules, &mut std::iter::empty())
+    }
+
+    /// The lane of a mapped log, whose events have these OCSF paths too.
+    pub fn mapped_with(mapping: &Mapping, rules: &RuleSet, paths: &mut dyn Iterator<Item = &str>) -> Lane {
         let query = LogQuery {
             product: mapping.logsource.product.clone(),
             service: mapping.logsource.service.clone(),
@@ -50,6 +57,9 @@ impl Lane {
         };
         let partition = rules.partition(&query, &mapping.taxonomy);
         let mut wanted = partition.ocsf_paths().clone();
+        paths.for_each(|path| {
+            wanted.intern(path);
+        });
         let programme = mapping.programme(&mut wanted);
         let mut own = PathSet::new();
         let groups = mapping.recognise.iter().map(|group| group.iter().map(|path| own.intern(path)).collect()).collect();
@@ -65,6 +75,7 @@ impl Lane {
             wrappers,
             time: Vec::new(),
             id: Vec::new(),
+            wanted,
         }
     }
 
@@ -92,7 +103,13 @@ impl Lane {
             wrappers: Vec::new(),
             time,
             id,
+            wanted: PathSet::new(),
         }
+    }
+
+    /// Where the events of the lane have an OCSF path.
+    pub(crate) fn slot(&self, path: &str) -> Option<SlotId> {
+        self.wanted.slot(path)
     }
 
     /// How many rules apply to the lane.
@@ -162,6 +179,22 @@ impl Lanes {
             envelope_keys,
             exports: mappings.iter().flat_map(|mapping| mapping.exports.clone()).collect(),
         }
+    }
+
+    /// A lane for each mapping, whose events have the paths of promoted columns, and behind them one
+    /// that reads any JSON object: what [`crate::Shaper`] works with.
+    pub fn shaping(mappings: &[Mapping], rules: &RuleSet, generic: &GenericPaths, columns: &[Column]) -> Lanes {
+        let mut lanes = Lanes::mapped(&[], rules);
+        for mapping in mappings {
+            let mut paths = columns.iter().map(|column| column.path.trim_start_matches("vigie:"));
+            lanes.lanes.push(Lane::mapped_with(mapping, rules, &mut paths));
+            lanes.envelope_keys.extend(mapping.envelope_keys.iter().cloned());
+            lanes.exports.extend(mapping.exports.iter().cloned());
+        }
+        lanes.envelope_keys.sort();
+        lanes.envelope_keys.dedup();
+        lanes.lanes.push(Lane::native(&LogType("generic/json".to_owned()), rules, generic));
+        lanes
     }
 
     /// Sends every record to the lane of `log`, which is read without a mapping when none is here.

@@ -508,7 +508,7 @@ fn native_facts(lane: &Lane, id: EventId, row: &Row<'_>, event: &Event<'_>) -> E
 }
 
 /// The record that stands inside a row's record, by the wrappers of a lane.
-fn wrapped(lane: &Lane, row: &Row<'_>) -> Option<Vec<u8>> {
+pub(crate) fn wrapped(lane: &Lane, row: &Row<'_>) -> Option<Vec<u8>> {
     let own = lane.walk.view(row, OWN);
     lane.wrappers.iter().find_map(|(slot, is_text)| match own.get(*slot) {
         Value::Text(text) if *is_text => Some(text.into_owned().into_bytes()),

@@ -1,0 +1,193 @@
+//! One tenant's events: commits, and the version that queries read.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use arrow::datatypes::SchemaRef;
+use hashbrown::HashMap;
+use tokio::runtime::Runtime;
+use vigie_model::{Column, Committed, Documents, EventBatch, LaneMark, Store, Tenant};
+
+use crate::ids::Known;
+use crate::query::Engine;
+use crate::schema::{delta_fields, file_schema};
+use crate::table::{Purpose, Table, Version};
+use crate::write::{FileWriter, WrittenFile, by_day, record_batch};
+
+/// Rows handed to a file at a time.
+const WRITE_ROWS: usize = 8192;
+
+/// The lake of one tenant.
+pub struct Lake {
+    pub(crate) root: PathBuf,
+    pub(crate) columns: Vec<Column>,
+    pub(crate) schema: SchemaRef,
+    pub(crate) documents: Arc<dyn Documents>,
+    pub(crate) engine: Engine,
+    /// Whether queries ask the needle index.
+    pub(crate) is_indexed: bool,
+    pub(crate) runtime: Runtime,
+    writer: Mutex<Option<Writer>>,
+    current: RwLock<Arc<Version>>,
+}
+
+/// What only the one writer has.
+struct Writer {
+    table: Table,
+    known: Known,
+    marks: HashMap<String, i64>,
+}
+
+/// Where the table of a tenant lies within the lake's folder.
+pub fn table_folder(lake: &Path, tenant: &Tenant) -> PathBuf {
+    lake.join(&tenant.0).join("events")
+}
+
+impl Lake {
+    /// Opens a tenant's table to read and write; it is made when it is missing.
+    ///
+    /// # Errors
+    /// A sentence that says what cannot be used, and why.
+    pub fn open(lake: &Path, tenant: &Tenant, columns: Vec<Column>, documents: Arc<dyn Documents>) -> Result<Lake, String> {
+        let made = Lake::new(lake, tenant, columns, documents)?;
+        let table = made.runtime.block_on(async {
+            match Table::open(&made.root).await? {
+                Some(table) => Ok(table),
+                None => Table::create(&made.root, delta_fields(&made.schema)).await,
+            }
+        })?;
+        made.set_current(table.version());
+        *made.writer() = Some(Writer { table, known: Known::default(), marks: HashMap::new() });
+        Ok(made)
+    }
+
+    /// Opens a tenant's table to read, beside whoever writes it. A missing table has no events.
+    ///
+    /// # Errors
+    /// A sentence that says what cannot be used, and why.
+    pub fn read(lake: &Path, tenant: &Tenant, columns: Vec<Column>, documents: Arc<dyn Documents>) -> Result<Lake, String> {
+        let made = Lake::new(lake, tenant, columns, documents)?;
+        if let Some(table) = made.runtime.block_on(Table::open(&made.root))? {
+            made.set_current(table.version());
+        }
+        Ok(made)
+    }
+
+    fn new(lake: &Path, tenant: &Tenant, columns: Vec<Column>, documents: Arc<dyn Documents>) -> Result<Lake, String> {
+        let lake = std::path::absolute(lake).map_err(|error| format!("`{}`: {error}", lake.display()))?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("lake").enable_all().build();
+        let runtime = runtime.map_err(|error| format!("no threads for the lake: {error}"))?;
+        let schema = file_schema(&columns);
+        let root = table_folder(&lake, tenant);
+        let engine = Engine::new()?;
+        let (writer, current) = (Mutex::new(None), RwLock::default());
+        Ok(Lake { root, columns, schema, documents, engine, is_indexed: true, runtime, writer, current })
+    }
+
+    /// The same lake, whose queries read every row: what the needle index is compared with.
+    pub fn without_index(mut self) -> Lake {
+        self.is_indexed = false;
+        self
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Option<Writer>> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The version that new queries read.
+    pub(crate) fn current(&self) -> Arc<Version> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn set_current(&self, version: Version) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(version);
+    }
+
+    /// What the table holds now.
+    pub fn size(&self) -> LakeSize {
+        let version = self.current();
+        LakeSize {
+            version: version.number,
+            files: version.files.len() as u64,
+            events: version.files.iter().map(|file| file.rows).sum(),
+            bytes: version.files.iter().map(|file| file.bytes).sum(),
+        }
+    }
+
+    fn write_days(&self, batch: &EventBatch, fresh: &[bool]) -> std::io::Result<Vec<WrittenFile>> {
+        let mut written = Vec::new();
+        for (day, rows) in by_day(batch, &self.columns, |row| fresh.get(row).copied().unwrap_or(true)) {
+            let mut file = FileWriter::new(&self.root, day, &self.schema, &self.columns)?;
+            for rows in rows.chunks(WRITE_ROWS) {
+                file.write(&record_batch(batch, &self.columns, rows, &self.schema)?)?;
+            }
+            written.push(file.finish()?);
+        }
+        Ok(written)
+    }
+
+    /// Runs a change of files that keeps every event, or that purges some, as one commit.
+    pub(crate) fn replace(
+        &self,
+        purpose: Purpose,
+        written: &[WrittenFile],
+        gone: &[crate::table::DataFile],
+    ) -> Result<u64, String> {
+        let mut writer = self.writer();
+        let writer = writer.as_mut().ok_or("this lake is open for reading only")?;
+        let version = self.runtime.block_on(writer.table.commit(purpose, written, gone, None))?;
+        self.set_current(writer.table.version());
+        Ok(version)
+    }
+}
+
+/// What a table holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LakeSize {
+    /// The version of the table.
+    pub version: u64,
+    /// Data files.
+    pub files: u64,
+    /// Events.
+    pub events: u64,
+    /// Bytes of data files.
+    pub bytes: u64,
+}
+
+impl Store for Lake {
+    fn commit(&self, batch: &EventBatch, mark: &LaneMark) -> Result<Committed, String> {
+        let mut writer = self.writer();
+        let writer = writer.as_mut().ok_or("this lake is open for reading only")?;
+        let last = match writer.marks.get(&mark.lane) {
+            Some(number) => Some(*number),
+            None => self.runtime.block_on(writer.table.mark(&mark.lane))?,
+        };
+        if last.is_some_and(|last| mark.number <= last) {
+            return Err(format!("batch {} of `{}` is in the table already", mark.number, mark.lane));
+        }
+        let version = self.current();
+        let failed = |error: std::io::Error| format!("`{}`: {error}", self.root.display());
+        let fresh = writer.known.fresh(&self.root, &version, batch).map_err(failed)?;
+        let written = self.write_days(batch, &fresh).map_err(failed)?;
+        let number = self.runtime.block_on(writer.table.commit(Purpose::Keep, &written, &[], Some(mark)))?;
+        writer.marks.insert(mark.lane.clone(), mark.number);
+        let kept = || batch.ids.iter().zip(&batch.is_named).zip(&fresh).filter(|(_, is_fresh)| **is_fresh);
+        writer.known.remember(kept().filter(|((_, is_named), _)| **is_named).map(|((id, _), _)| id.0));
+        self.set_current(writer.table.version());
+        let stored = kept().count() as u64;
+        Ok(Committed { version: number, stored, duplicates: batch.len() as u64 - stored })
+    }
+
+    fn mark(&self, lane: &str) -> Option<i64> {
+        let mut writer = self.writer();
+        let writer = writer.as_mut()?;
+        let mark = self.runtime.block_on(async {
+            writer.table.refresh().await?;
+            writer.table.mark(lane).await
+        });
+        let mark = mark.ok().flatten()?;
+        writer.marks.insert(lane.to_owned(), mark);
+        self.set_current(writer.table.version());
+        Some(mark)
+    }
+}

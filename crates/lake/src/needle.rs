@@ -1,0 +1,316 @@
+//! The needle index: for each block of 1,024 rows of a file a filter of the tokens of its records and
+//! of the values of its entity columns, and for the whole file a filter of its ids.
+//!
+//! One file `_vigie/needle/<name>.needle` lies beside each data file. All numbers are little-endian:
+//! the magic with the format's number, rows a block (u32), rows (u64), blocks (u32), then for every
+//! block and for the ids a shape (seed u64, segment length u32, segment count u32; length 0 when there
+//! is no filter), then the fingerprints of the blocks (one byte each) and of the ids (two bytes each).
+//! A filter is asked where it lies: three bytes a question.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use crate::fuse::{self, Fingerprint, Shape};
+
+/// Rows that one filter covers.
+pub(crate) const BLOCK_ROWS: usize = 1024;
+const MAGIC: &[u8; 8] = b"VGNDL\0\0\x01";
+const HEAD_BYTES: usize = 24;
+const SHAPE_BYTES: usize = 16;
+/// Blocks that a file may have: a header that claims more is no header.
+const BLOCKS_MAX: usize = 1 << 22;
+
+/// What a query needs a block to hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Want {
+    /// Nothing that the index knows.
+    Anything,
+    /// A token or value.
+    Key(u64),
+    /// All of these.
+    All(Vec<Want>),
+    /// One of these.
+    Either(Vec<Want>),
+}
+
+impl Want {
+    /// All of these keys.
+    pub(crate) fn keys(keys: Vec<u64>) -> Want {
+        Want::all(keys.into_iter().map(Want::Key).collect())
+    }
+
+    /// All of these, without those that ask for nothing.
+    pub(crate) fn all(mut wants: Vec<Want>) -> Want {
+        wants.retain(|want| *want != Want::Anything);
+        match wants.len() {
+            0 => Want::Anything,
+            1 => wants.pop().unwrap_or(Want::Anything),
+            _ => Want::All(wants),
+        }
+    }
+
+    /// One of these; nothing when one of them asks for nothing.
+    pub(crate) fn either(wants: Vec<Want>) -> Want {
+        if wants.contains(&Want::Anything) { Want::Anything } else { Want::Either(wants) }
+    }
+
+    fn holds(&self, ask: &mut impl FnMut(u64) -> io::Result<bool>) -> io::Result<bool> {
+        match self {
+            Want::Anything => Ok(true),
+            Want::Key(key) => ask(*key),
+            Want::All(wants) => {
+                for want in wants {
+                    if !want.holds(ask)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            Want::Either(wants) => {
+                for want in wants {
+                    if want.holds(ask)? {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+        }
+    }
+}
+
+/// Collects the filters of one file.
+#[derive(Debug, Default)]
+pub(crate) struct NeedleBuilder {
+    rows: u64,
+    shapes: Vec<Shape>,
+    fingerprints: Vec<u8>,
+    keys: Vec<u64>,
+    ids: Vec<u64>,
+    rows_in_block: usize,
+}
+
+impl NeedleBuilder {
+    /// Adds a token or value of the row that comes.
+    pub(crate) fn key(&mut self, key: u64) {
+        self.keys.push(key);
+    }
+
+    /// Ends a row, which has this id.
+    pub(crate) fn row(&mut self, id: u128) {
+        self.ids.push(id_key(id));
+        self.rows += 1;
+        self.rows_in_block += 1;
+        if self.rows_in_block == BLOCK_ROWS {
+            self.end_block();
+        }
+    }
+
+    fn end_block(&mut self) {
+        self.keys.sort_unstable();
+        self.keys.dedup();
+        match fuse::build::<u8>(&self.keys) {
+            Some((shape, bytes)) => {
+                self.shapes.push(shape);
+                self.fingerprints.extend_from_slice(&bytes);
+            }
+            None => self.shapes.push(Shape::default()),
+        }
+        self.keys.clear();
+        self.rows_in_block = 0;
+    }
+
+    /// The bytes of the file.
+    pub(crate) fn finish(mut self) -> Vec<u8> {
+        if self.rows_in_block > 0 {
+            self.end_block();
+        }
+        self.ids.sort_unstable();
+        self.ids.dedup();
+        let (ids_shape, ids) = fuse::build::<u16>(&self.ids).unwrap_or_default();
+        let mut out = Vec::with_capacity(HEAD_BYTES + self.fingerprints.len() + ids.len() * 2);
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&(BLOCK_ROWS as u32).to_le_bytes());
+        out.extend_from_slice(&self.rows.to_le_bytes());
+        out.extend_from_slice(&(self.shapes.len() as u32).to_le_bytes());
+        for shape in self.shapes.iter().chain([&ids_shape]) {
+            out.extend_from_slice(&shape.seed.to_le_bytes());
+            out.extend_from_slice(&shape.segment_length.to_le_bytes());
+            out.extend_from_slice(&shape.segment_count.to_le_bytes());
+        }
+        out.extend_from_slice(&self.fingerprints);
+        ids.into_iter().for_each(|fingerprint| fingerprint.write(&mut out));
+        out
+    }
+}
+
+/// The key of an id: all of it, since one name may have two values.
+fn id_key(id: u128) -> u64 {
+    (id as u64) ^ ((id >> 64) as u64).rotate_left(23).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+/// A needle file, open.
+#[derive(Debug)]
+pub(crate) struct Needle {
+    file: File,
+    /// Rows of the data file.
+    pub(crate) rows: usize,
+    /// Shape of each block, and where its fingerprints begin.
+    blocks: Vec<(Shape, u64)>,
+    ids: (Shape, u64),
+    /// Fingerprints of ids, where they were loaded.
+    loaded_ids: Vec<u8>,
+}
+
+impl Needle {
+    /// Opens a needle file.
+    ///
+    /// # Errors
+    /// When it is missing or is none of this format; the data file is then read whole.
+    pub(crate) fn open(path: &Path) -> io::Result<Needle> {
+        let file = File::open(path)?;
+        let mut head = [0; HEAD_BYTES];
+        file.read_exact_at(&mut head, 0)?;
+        let mut head = Numbers(&head);
+        let is_ours = head.take::<8>()? == *MAGIC && head.u32()? as usize == BLOCK_ROWS;
+        let rows = usize::try_from(u64::from_le_bytes(head.take()?)).unwrap_or(usize::MAX);
+        let count = head.u32()? as usize;
+        if !is_ours || count > BLOCKS_MAX || count != rows.div_ceil(BLOCK_ROWS) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "is no needle file of this format"));
+        }
+        let mut bytes = vec![0; (count + 1) * SHAPE_BYTES];
+        file.read_exact_at(&mut bytes, HEAD_BYTES as u64)?;
+        let mut numbers = Numbers(&bytes);
+        let mut at = (HEAD_BYTES + bytes.len()) as u64;
+        let mut blocks = Vec::with_capacity(count);
+        for _ in 0..count {
+            let shape = numbers.shape()?;
+            blocks.push((shape, at));
+            at += if shape.segment_length == 0 { 0 } else { shape.len() as u64 };
+        }
+        let ids = (numbers.shape()?, at);
+        Ok(Needle { file, rows, blocks, ids, loaded_ids: Vec::new() })
+    }
+
+    /// For each block whether it may hold what is wanted.
+    pub(crate) fn blocks(&self, want: &Want) -> io::Result<Vec<bool>> {
+        self.blocks.iter().map(|&(shape, at)| want.holds(&mut |key| self.ask::<u8, 1>(shape, at, key))).collect()
+    }
+
+    /// Takes the filter of ids into memory: for files that new events are compared with.
+    pub(crate) fn load_ids(&mut self) -> io::Result<()> {
+        let (shape, at) = self.ids;
+        let mut bytes = vec![0; if shape.segment_length == 0 { 0 } else { shape.len() * 2 }];
+        self.file.read_exact_at(&mut bytes, at)?;
+        self.loaded_ids = bytes;
+        Ok(())
+    }
+
+    /// Whether the file may hold an event.
+    pub(crate) fn may_hold_id(&self, id: u128) -> io::Result<bool> {
+        if !self.loaded_ids.is_empty() {
+            let read = |place: usize| self.loaded_ids.get(place * 2..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u16::from_le_bytes(*bytes));
+            return Ok(fuse::may_hold(self.ids.0, id_key(id), read));
+        }
+        self.ask::<u16, 2>(self.ids.0, self.ids.1, id_key(id))
+    }
+
+    fn ask<F: Fingerprint, const WIDTH: usize>(&self, shape: Shape, at: u64, key: u64) -> io::Result<bool>
+    where
+        [u8; WIDTH]: IntoFingerprint<F>,
+    {
+        if shape.segment_length == 0 {
+            return Ok(true);
+        }
+        let (hash, places) = shape.places(key);
+        let mut sum = F::of(hash);
+        for place in places {
+            let mut bytes = [0; WIDTH];
+            self.file.read_exact_at(&mut bytes, at + (place * WIDTH) as u64)?;
+            sum = sum ^ bytes.into_fingerprint();
+        }
+        Ok(sum == F::default())
+    }
+}
+
+/// Bytes that are a fingerprint.
+trait IntoFingerprint<F> {
+    fn into_fingerprint(self) -> F;
+}
+
+impl IntoFingerprint<u8> for [u8; 1] {
+    fn into_fingerprint(self) -> u8 {
+        u8::from_le_bytes(self)
+    }
+}
+
+impl IntoFingerprint<u16> for [u8; 2] {
+    fn into_fingerprint(self) -> u16 {
+        u16::from_le_bytes(self)
+    }
+}
+
+struct Numbers<'b>(&'b [u8]);
+
+impl Numbers<'_> {
+    fn take<const N: usize>(&mut self) -> io::Result<[u8; N]> {
+        let (head, rest) = self.0.split_first_chunk::<N>().ok_or(io::ErrorKind::UnexpectedEof)?;
+        self.0 = rest;
+        Ok(*head)
+    }
+
+    fn u32(&mut self) -> io::Result<u32> {
+        Ok(u32::from_le_bytes(self.take()?))
+    }
+
+    fn shape(&mut self) -> io::Result<Shape> {
+        let seed = u64::from_le_bytes(self.take()?);
+        let (segment_length, segment_count) = (self.u32()?, self.u32()?);
+        let fits = segment_length == 0 || (segment_length.is_power_of_two() && segment_length <= 1 << 18 && segment_count < 1 << 20);
+        if !fits {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a filter has no possible shape"));
+        }
+        Ok(Shape { seed, segment_length, segment_count })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::{each_token, hash};
+
+    #[test]
+    fn blocks_are_excluded_by_whole_tokens_only_when_they_lack_them() {
+        let mut builder = NeedleBuilder::default();
+        for row in 0..5000u64 {
+            each_token(format!("common host-{row} x").as_bytes(), &mut |key| builder.key(key));
+            builder.row(u128::from(row) << 80 | 7);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.needle");
+        std::fs::write(&path, builder.finish()).unwrap();
+        let needle = Needle::open(&path).unwrap();
+        let blocks = |want: Want| needle.blocks(&want).unwrap();
+        assert_eq!(blocks(Want::keys(vec![hash(b"common")])), [true; 5]);
+        let one = blocks(Want::keys(vec![hash(b"common"), hash(b"HOST-2050")]));
+        assert!(one[2] && one.iter().filter(|holds| **holds).count() <= 2, "{one:?}");
+        let either = Want::either(vec![Want::Key(hash(b"host-1")), Want::Key(hash(b"host-4999"))]);
+        assert!(blocks(either.clone())[0] && blocks(either)[4]);
+        assert!((0..5000u128).all(|row| needle.may_hold_id(row << 80 | 7).unwrap()));
+        assert!((0..5000u128).filter(|row| needle.may_hold_id(row << 80 | 8).unwrap()).count() < 5);
+    }
+
+    #[test]
+    fn a_torn_file_is_refused() {
+        let mut builder = NeedleBuilder::default();
+        (0..3000u128).for_each(|row| builder.row(row));
+        let bytes = builder.finish();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.needle");
+        for length in [0, 5, 23, 40, 70] {
+            std::fs::write(&path, &bytes[..length]).unwrap();
+            assert!(Needle::open(&path).is_err(), "{length}");
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! Questions: SQL and the filter bar over one version of the table, within limits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType, UInt64Type};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::common::DataFusionError;
+use datafusion::dataframe::DataFrame;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::context::SessionContext;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::{SendableRecordBatchStream, SessionState};
+use datafusion::functions_aggregate::expr_fn::count;
+use datafusion::logical_expr::{Expr, cast};
+use datafusion::prelude::{SQLOptions, SessionConfig, col, lit};
+use futures::StreamExt;
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+use vigie_model::{Ask, Cell, Millis, QueryEngine, QueryError, Question, Rows};
+
+use crate::lake::Lake;
+use crate::schema::{EVENT_ID, TIME};
+use crate::{bar, ocsf, scan};
+
+/// Bytes that all queries may hold together; what sorts and groups need more goes to disk.
+const QUERY_BYTES_MAX: usize = 384 * 1024 * 1024;
+/// Bytes of file footers kept.
+const FOOTER_BYTES_MAX: usize = 192 * 1024 * 1024;
+/// Bytes that queries may put on disk.
+const SPILL_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
+/// How long a query may run.
+const QUERY_TIME_MAX: Duration = Duration::from_secs(300);
+/// Bytes of a statement.
+const STATEMENT_BYTES_MAX: usize = 64 * 1024;
+/// Nesting of a statement.
+const STATEMENT_DEPTH_MAX: usize = 40;
+/// Steps of a histogram.
+const STEPS_MAX: usize = 400;
+
+/// What all queries of a lake share.
+pub(crate) struct Engine {
+    state: SessionState,
+}
+
+impl Engine {
+    pub(crate) fn new() -> Result<Engine, String> {
+        let runtime: Arc<RuntimeEnv> = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(FairSpillPool::new(QUERY_BYTES_MAX)))
+            .with_metadata_cache_limit(FOOTER_BYTES_MAX)
+            .with_max_temp_directory_size(SPILL_BYTES_MAX)
+            .build_arc()
+            .map_err(crate::table::sentence)?;
+        let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let config = SessionConfig::new()
+            .with_target_partitions(threads)
+            .with_information_schema(true)
+            .set_usize("datafusion.sql_parser.recursion_limit", STATEMENT_DEPTH_MAX);
+        let state = SessionStateBuilder::new_with_default_features()
+            .with_config(config)
+            .with_runtime_env(runtime)
+            .with_table_functions(Default::default())
+            .build();
+        Ok(Engine { state })
+    }
+}
+
+/// Where the words of an error come from.
+fn said(error: DataFusionError) -> QueryError {
+    let text = crate::table::sentence(error.strip_backtrace());
+    match error.find_root() {
+        DataFusionError::ResourcesExhausted(_) => QueryError::Limit(format!(
+            "the query needs more than {} MiB of memory; ask for fewer columns or a shorter time: {text}",
+            QUERY_BYTES_MAX / (1024 * 1024)
+        )),
+        DataFusionError::SQL(..) | DataFusionError::Plan(_) | DataFusionError::SchemaError(..) => QueryError::Question(text),
+        DataFusionError::NotImplemented(_) => QueryError::Question(text),
+        _ => QueryError::Failed(text),
+    }
+}
+
+impl Lake {
+    /// A session over one version of this tenant's table and nothing else.
+    fn session(&self) -> Result<(SessionContext, u64), QueryError> {
+        let version = self.current();
+        let number = version.number;
+        let lists = Arc::new(datafusion::catalog::MemoryCatalogProviderList::new());
+        let state = SessionStateBuilder::new_from_existing(self.engine.state.clone()).with_catalog_list(lists).build();
+        let context = SessionContext::new_with_state(state);
+        let table = scan::EventsTable::new(&self.root, version, &self.columns, &self.schema, self.is_indexed);
+        context.register_table("events", Arc::new(table)).map_err(said)?;
+        context.register_udf(ocsf::function(Arc::clone(&self.documents)));
+        Ok((context, number))
+    }
+
+    /// The plan of a statement that only reads.
+    async fn statement(&self, context: &SessionContext, sql: &str) -> Result<DataFrame, QueryError> {
+        if sql.len() > STATEMENT_BYTES_MAX {
+            return Err(QueryError::Question(format!("a statement has at most {STATEMENT_BYTES_MAX} bytes")));
+        }
+        let state = context.state();
+        let mut statement = state.sql_to_statement(sql, &state.config_options().sql_parser.dialect).map_err(said)?;
+        ocsf::name_columns(&mut statement);
+        let plan = state.statement_to_plan(statement).await.map_err(said)?;
+        let reads = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        reads.verify_plan(&plan).map_err(|_| {
+            QueryError::Question("only statements that read are allowed: SELECT, WITH, EXPLAIN, DESCRIBE, SHOW".to_owned())
+        })?;
+        context.execute_logical_plan(plan).await.map_err(said)
+    }
+
+    /// The events of a span that match a filter.
+    async fn matching(&self, context: &SessionContext, filter: &str, span: (Option<Millis>, Option<Millis>)) -> Result<DataFrame, QueryError> {
+        let instant = |millis: Millis| {
+            lit(datafusion::common::ScalarValue::TimestampMicrosecond(Some(millis.saturating_mul(1000)), Some("UTC".into())))
+        };
+        let mut events = context.table("events").await.map_err(said)?;
+        if let Some(since) = span.0 {
+            events = events.filter(col(TIME).gt_eq(instant(since))).map_err(said)?;
+        }
+        if let Some(until) = span.1 {
+            events = events.filter(col(TIME).lt(instant(until))).map_err(said)?;
+        }
+        match bar::expression(filter, &self.columns, &self.documents)? {
+            Some(condition) => events.filter(condition).map_err(said),
+            None => Ok(events),
+        }
+    }
+
+    async fn plan(&self, context: &SessionContext, question: &Question) -> Result<DataFrame, QueryError> {
+        let span = (question.since, question.until);
+        match &question.ask {
+            Ask::Sql(sql) => self.statement(context, sql).await,
+            Ask::Search { filter, limit } => {
+                let events = self.matching(context, filter, span).await?;
+                let newest = vec![col(TIME).sort(false, false), col(EVENT_ID).sort(false, false)];
+                events.sort(newest).and_then(|events| events.limit(0, Some(*limit))).map_err(said)
+            }
+            Ask::Histogram { filter, steps } => {
+                let events = self.matching(context, filter, span).await?;
+                let step = self.step(span, (*steps).clamp(1, STEPS_MAX));
+                let micros = cast(col(TIME), DataType::Int64);
+                let begin = cast((micros / lit(step)) * lit(step), crate::schema::instant());
+                let groups = vec![begin.alias(TIME)];
+                let counted = events.aggregate(groups, vec![count(lit(1)).alias("events")]).map_err(said)?;
+                counted.sort(vec![col(TIME).sort(true, false)]).map_err(said)
+            }
+            Ask::Facet { filter, column, limit } => {
+                let is_known = *column == crate::schema::LOG || self.columns.iter().any(|known| known.name == *column);
+                if !is_known {
+                    return Err(QueryError::Question(format!("`{column}` is no column; DESCRIBE events lists them")));
+                }
+                let events = self.matching(context, filter, span).await?;
+                let groups: Vec<Expr> = vec![col(column).alias("value")];
+                let counted = events.aggregate(groups, vec![count(lit(1)).alias("events")]).map_err(said)?;
+                let most = vec![col("events").sort(false, false), col("value").sort(true, false)];
+                counted.sort(most).and_then(|rows| rows.limit(0, Some(*limit))).map_err(said)
+            }
+        }
+    }
+
+    /// Microseconds of a step: a round length that makes at most so many steps of a span.
+    fn step(&self, span: (Option<Millis>, Option<Millis>), steps: usize) -> i64 {
+        const SECONDS: [i64; 14] = [1, 5, 15, 30, 60, 300, 900, 1800, 3600, 10_800, 21_600, 43_200, 86_400, 604_800];
+        let version = self.current();
+        let first = version.files.iter().map(|file| file.time_min).min().unwrap_or(0);
+        let last = version.files.iter().map(|file| file.time_max).max().unwrap_or(0);
+        let from = span.0.map_or(first, |since| since.saturating_mul(1000).max(first));
+        let until = span.1.map_or(last, |until| until.saturating_mul(1000).min(last));
+        let least = until.saturating_sub(from).max(1) / i64::try_from(steps).unwrap_or(1) / 1_000_000;
+        let seconds = SECONDS.into_iter().find(|seconds| *seconds > least).unwrap_or(least.saturating_add(1));
+        seconds.saturating_mul(1_000_000)
+    }
+}
+
+impl QueryEngine for Lake {
+    fn ask(&self, question: &Question) -> Result<Box<dyn Rows>, QueryError> {
+        let deadline = Instant::now() + QUERY_TIME_MAX;
+        let (context, version) = self.session()?;
+        let asked = async {
+            let plan = self.plan(&context, question).await?;
+            let columns = plan.schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
+            let stream = plan.execute_stream().await.map_err(said)?;
+            Ok((columns, stream))
+        };
+        let (columns, stream) = self.runtime.block_on(asked)?;
+        Ok(Box::new(Found { columns, version, stream, handle: self.runtime.handle().clone(), deadline }))
+    }
+}
+
+/// Rows as the engine gives them.
+struct Found {
+    columns: Vec<String>,
+    version: u64,
+    stream: SendableRecordBatchStream,
+    handle: Handle,
+    deadline: Instant,
+}
+
+impl Rows for Found {
+    fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn next(&mut self) -> Result<Option<Vec<Vec<Cell>>>, QueryError> {
+        let stream = &mut self.stream;
+        let deadline = self.deadline;
+        loop {
+            let next = self.handle.block_on(async { tokio::time::timeout_at(deadline, stream.next()).await });
+            match next {
+                Err(_) => {
+                    let seconds = QUERY_TIME_MAX.as_secs();
+                    return Err(QueryError::Limit(format!("the query ran for {seconds} s; ask for a shorter time")));
+                }
+                Ok(None) => return Ok(None),
+                Ok(Some(Err(error))) => return Err(said(error)),
+                Ok(Some(Ok(batch))) if batch.num_rows() == 0 => {}
+                Ok(Some(Ok(batch))) => return cells(&batch).map(Some),
+            }
+        }
+    }
+}
+
+/// The same rows with only these columns, in this order; names that are no column are passed over.
+pub fn choose<'n>(rows: Box<dyn Rows>, names: impl IntoIterator<Item = &'n str>) -> Box<dyn Rows> {
+    let place = |name: &'n str| rows.columns().iter().position(|column| column == name);
+    let places: Vec<usize> = names.into_iter().filter_map(place).collect();
+    let columns = places.iter().filter_map(|place| rows.columns().get(*place).cloned()).collect();
+    Box::new(Chosen { rows, places, columns })
+}
+
+struct Chosen {
+    rows: Box<dyn Rows>,
+    places: Vec<usize>,
+    columns: Vec<String>,
+}
+
+impl Rows for Chosen {
+    fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    fn version(&self) -> u64 {
+        self.rows.version()
+    }
+
+    fn next(&mut self) -> Result<Option<Vec<Vec<Cell>>>, QueryError> {
+        let Some(batch) = self.rows.next()? else {
+            return Ok(None);
+        };
+        let chosen = |row: Vec<Cell>| self.places.iter().map(|place| row.get(*place).cloned().unwrap_or(Cell::Null)).collect();
+        Ok(Some(batch.into_iter().map(chosen).collect()))
+    }
+}
+
+/// The rows of a batch as plain values.
+fn cells(batch: &RecordBatch) -> Result<Vec<Vec<Cell>>, QueryError> {
+    let mut rows: Vec<Vec<Cell>> = (0..batch.num_rows()).map(|_| Vec::with_capacity(batch.num_columns())).collect();
+    for column in batch.columns() {
+        let cell = reader(column)?;
+        for (number, row) in rows.iter_mut().enumerate() {
+            row.push(if column.is_null(number) { Cell::Null } else { cell(number) });
+        }
+    }
+    Ok(rows)
+}
+
+type CellReader<'a> = Box<dyn Fn(usize) -> Cell + 'a>;
+
+fn reader(column: &ArrayRef) -> Result<CellReader<'_>, QueryError> {
+    Ok(match column.data_type() {
+        DataType::Utf8View => {
+            let array = column.as_string_view();
+            Box::new(|row| Cell::Text(array.value(row).to_owned()))
+        }
+        DataType::Utf8 => {
+            let array = column.as_string::<i32>();
+            Box::new(|row| Cell::Text(array.value(row).to_owned()))
+        }
+        DataType::BinaryView => {
+            let array = column.as_binary_view();
+            Box::new(|row| Cell::Text(hex(array.value(row))))
+        }
+        DataType::Boolean => {
+            let array = column.as_boolean();
+            Box::new(|row| Cell::Boolean(array.value(row)))
+        }
+        DataType::Int64 => {
+            let array = column.as_primitive::<Int64Type>();
+            Box::new(|row| Cell::Integer(array.value(row)))
+        }
+        DataType::Int32 => {
+            let array = column.as_primitive::<Int32Type>();
+            Box::new(|row| Cell::Integer(array.value(row).into()))
+        }
+        DataType::UInt64 => {
+            let array = column.as_primitive::<UInt64Type>();
+            Box::new(|row| i64::try_from(array.value(row)).map_or_else(|_| Cell::Text(array.value(row).to_string()), Cell::Integer))
+        }
+        DataType::Float64 => {
+            let array = column.as_primitive::<Float64Type>();
+            Box::new(|row| Cell::Float(array.value(row)))
+        }
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            let array = column.as_primitive::<TimestampMicrosecondType>();
+            Box::new(|row| Cell::Time(array.value(row)))
+        }
+        _ => {
+            const OPTIONS: FormatOptions<'_> = FormatOptions::new();
+            let formatter = ArrayFormatter::try_new(column.as_ref(), &OPTIONS)
+                .map_err(|error| QueryError::Failed(crate::table::sentence(error)))?;
+            Box::new(move |row| Cell::Text(formatter.value(row).to_string()))
+        }
+    })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

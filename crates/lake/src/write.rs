@@ -1,0 +1,271 @@
+//! Data files: sorted rows to Parquet with the needle file beside it, both on disk before they are named.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryBuilder, BooleanBuilder, Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondArray,
+    TimestampMicrosecondBuilder,
+};
+use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::metadata::{KeyValue, SortingColumn};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+use vigie_model::{Column, ColumnKind, ColumnValues, EventBatch, TextColumn};
+
+use crate::needle::{BLOCK_ROWS, NeedleBuilder};
+use crate::schema::{CLASS, EVENT_ID, FORMAT, RAW, RAW_BINARY, TIME};
+use crate::token;
+
+/// Rows of a group of a file: a multiple of [`BLOCK_ROWS`].
+pub(crate) const GROUP_ROWS: usize = 128 * 1024;
+/// Bytes of a page of records before compression.
+const RAW_PAGE_BYTES: usize = 4 * 1024 * 1024;
+/// Level of compression.
+const ZSTD_LEVEL: i32 = 3;
+/// Milliseconds of a day.
+pub(crate) const DAY_MS: i64 = 86_400_000;
+
+/// A data file that is on disk and not yet named by the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WrittenFile {
+    /// Its path within the table's folder.
+    pub(crate) path: String,
+    pub(crate) bytes: u64,
+    pub(crate) rows: u64,
+    /// Days since 1970-01-01.
+    pub(crate) day: i32,
+    /// Microseconds.
+    pub(crate) time_min: i64,
+    pub(crate) time_max: i64,
+    /// The needle file, within the table's folder.
+    pub(crate) needle: String,
+    /// Bytes of the needle file.
+    pub(crate) needle_bytes: u64,
+}
+
+/// Where the needle file of a data file lies.
+pub(crate) fn needle_path(data: &str) -> String {
+    let name = data.rsplit('/').next().unwrap_or(data);
+    format!("_vigie/needle/{}.needle", name.trim_end_matches(".parquet"))
+}
+
+/// The folder of a day.
+pub(crate) fn day_folder(day: i32) -> String {
+    let text = vigie_model::format_utc(i64::from(day) * DAY_MS);
+    format!("day={}", text.get(..10).unwrap_or("1970-01-01"))
+}
+
+/// A name that no other file has: the time, the process, and a count.
+fn new_name() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    format!("{now:020x}-{:x}-{:x}.parquet", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Writes one data file of rows that come sorted.
+pub(crate) struct FileWriter {
+    root: PathBuf,
+    path: String,
+    day: i32,
+    writer: ArrowWriter<File>,
+    needle: NeedleBuilder,
+    entities: Vec<String>,
+    rows: u64,
+    time: (i64, i64),
+}
+
+impl FileWriter {
+    /// Begins a file of one day in the folder of a table.
+    pub(crate) fn new(root: &Path, day: i32, schema: &SchemaRef, columns: &[Column]) -> io::Result<FileWriter> {
+        let folder = day_folder(day);
+        std::fs::create_dir_all(root.join(&folder))?;
+        std::fs::create_dir_all(root.join("_vigie/needle"))?;
+        let path = format!("{folder}/{}", new_name());
+        let file = File::create_new(root.join(&path))?;
+        let writer = ArrowWriter::try_new(file, Arc::clone(schema), Some(properties(schema))).map_err(io::Error::other)?;
+        let entities = columns.iter().filter(|column| column.index.is_some()).map(|column| column.name.clone()).collect();
+        let time = (i64::MAX, i64::MIN);
+        Ok(FileWriter { root: root.to_owned(), path, day, writer, needle: NeedleBuilder::default(), entities, rows: 0, time })
+    }
+
+    /// Adds rows.
+    pub(crate) fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
+        self.index(batch);
+        self.rows += batch.num_rows() as u64;
+        self.writer.write(batch).map_err(io::Error::other)
+    }
+
+    fn index(&mut self, batch: &RecordBatch) {
+        let column = |name: &str| batch.column_by_name(name);
+        let texts = |name: &str| column(name).and_then(|array| array.as_string_opt::<i32>());
+        let bytes = |name: &str| column(name).and_then(|array| array.as_binary_opt::<i32>());
+        let (raw, raw_binary, ids) = (texts(RAW), bytes(RAW_BINARY), bytes(EVENT_ID));
+        let entities: Vec<_> = self.entities.iter().filter_map(|name| Some((name.as_str(), texts(name)?))).collect();
+        for row in 0..batch.num_rows() {
+            let needle = &mut self.needle;
+            if let Some(text) = raw.filter(|raw| raw.is_valid(row)) {
+                token::each_token(text.value(row).as_bytes(), &mut |key| needle.key(key));
+            }
+            if let Some(text) = raw_binary.filter(|raw| raw.is_valid(row)) {
+                token::each_token(text.value(row), &mut |key| needle.key(key));
+            }
+            for (name, array) in &entities {
+                if array.is_valid(row) {
+                    needle.key(token::hash_value(name, array.value(row).as_bytes()));
+                }
+            }
+            let id = ids.map(|ids| ids.value(row)).and_then(|id| id.first_chunk()).map_or(0, |id| u128::from_be_bytes(*id));
+            needle.row(id);
+        }
+        if let Some(times) = column(TIME).and_then(|array| array.as_primitive_opt::<TimestampMicrosecondType>()) {
+            self.time.0 = self.time.0.min(arrow::compute::min(times).unwrap_or(i64::MAX));
+            self.time.1 = self.time.1.max(arrow::compute::max(times).unwrap_or(i64::MIN));
+        }
+    }
+
+    /// Ends the file: it and its needle file are on disk when this returns.
+    pub(crate) fn finish(mut self) -> io::Result<WrittenFile> {
+        let metadata = self.writer.finish().map_err(io::Error::other)?;
+        let file = self.writer.inner();
+        file.sync_all()?;
+        let bytes = file.metadata()?.len();
+        debug_assert_eq!(u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0), self.rows);
+        let needle = needle_path(&self.path);
+        let index = self.needle.finish();
+        let mut file = File::create(self.root.join(&needle))?;
+        file.write_all(&index)?;
+        file.sync_all()?;
+        sync_folder(&self.root.join(&self.path))?;
+        sync_folder(&self.root.join(&needle))?;
+        Ok(WrittenFile {
+            path: self.path,
+            bytes,
+            rows: self.rows,
+            day: self.day,
+            time_min: self.time.0,
+            time_max: self.time.1,
+            needle,
+            needle_bytes: index.len() as u64,
+        })
+    }
+}
+
+/// Writes the name of a file down: its folder, and the folder of that.
+pub(crate) fn sync_folder(file: &Path) -> io::Result<()> {
+    for folder in file.ancestors().skip(1).take(2) {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+fn properties(schema: &SchemaRef) -> WriterProperties {
+    let raw = ColumnPath::from(RAW);
+    let position = |name: &str| schema.index_of(name).ok().and_then(|at| i32::try_from(at).ok()).unwrap_or(0);
+    let sorted = |name: &str| SortingColumn { column_idx: position(name), descending: false, nulls_first: false };
+    WriterProperties::builder()
+        .set_created_by(format!("vigie {}", env!("CARGO_PKG_VERSION")))
+        .set_key_value_metadata(Some(vec![KeyValue::new("vigie.format".to_owned(), FORMAT.to_string())]))
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL).unwrap_or_default()))
+        .set_max_row_group_row_count(Some(GROUP_ROWS))
+        .set_data_page_row_count_limit(BLOCK_ROWS)
+        .set_write_batch_size(BLOCK_ROWS)
+        .set_column_index_truncate_length(Some(32))
+        .set_statistics_truncate_length(Some(32))
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_column_statistics_enabled(ColumnPath::from(TIME), EnabledStatistics::Page)
+        .set_column_statistics_enabled(ColumnPath::from(CLASS), EnabledStatistics::Page)
+        .set_column_statistics_enabled(ColumnPath::from(EVENT_ID), EnabledStatistics::None)
+        .set_column_dictionary_enabled(ColumnPath::from(EVENT_ID), false)
+        .set_column_dictionary_enabled(ColumnPath::from(TIME), false)
+        .set_column_encoding(ColumnPath::from(TIME), Encoding::DELTA_BINARY_PACKED)
+        .set_column_statistics_enabled(raw.clone(), EnabledStatistics::None)
+        .set_column_dictionary_enabled(raw.clone(), false)
+        .set_column_data_page_size_limit(raw, RAW_PAGE_BYTES)
+        .set_sorting_columns(Some(vec![sorted(CLASS), sorted(TIME)]))
+        .build()
+}
+
+/// Rows of a batch by day, sorted by class, time and id.
+pub(crate) fn by_day(batch: &EventBatch, columns: &[Column], is_kept: impl Fn(usize) -> bool) -> BTreeMap<i32, Vec<usize>> {
+    let mut days: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
+    for (row, id) in batch.ids.iter().enumerate().filter(|(row, _)| is_kept(*row)) {
+        let day = i32::try_from(id.occurred().div_euclid(DAY_MS)).unwrap_or(0);
+        days.entry(day).or_default().push(row);
+    }
+    let class = columns.iter().position(|column| column.name == CLASS).and_then(|at| batch.columns.get(at));
+    let class_of = |row: usize| match class {
+        Some(ColumnValues::Integer(values)) => values.get(row).copied().flatten().unwrap_or(0),
+        _ => 0,
+    };
+    for rows in days.values_mut() {
+        rows.sort_by_cached_key(|row| (class_of(*row), batch.ids.get(*row).map_or(0, |id| id.0)));
+    }
+    days
+}
+
+/// The rows of a batch in the order of `rows`, as Arrow has them.
+pub(crate) fn record_batch(batch: &EventBatch, columns: &[Column], rows: &[usize], schema: &SchemaRef) -> io::Result<RecordBatch> {
+    let mut arrays: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
+    let mut ids = BinaryBuilder::with_capacity(rows.len(), rows.len() * 16);
+    for row in rows {
+        ids.append_option(batch.ids.get(*row).map(|id| id.0.to_be_bytes()));
+    }
+    arrays.push(Arc::new(ids.finish()));
+    for (column, values) in columns.iter().zip(&batch.columns) {
+        arrays.push(promoted(column.kind, values, rows));
+    }
+    for column in [&batch.logs, &batch.sources, &batch.mappings, &batch.reasons] {
+        arrays.push(texts(column, rows));
+    }
+    arrays.push(instants(rows, |row| batch.delivered.get(row).copied().flatten()));
+    arrays.push(instants(rows, |row| batch.ingested.get(row).copied()));
+    arrays.push(texts(&batch.raw, rows));
+    let mut binary = BinaryBuilder::new();
+    rows.iter().for_each(|row| binary.append_option(batch.raw_binary.get(*row)));
+    arrays.push(Arc::new(binary.finish()));
+    RecordBatch::try_new(Arc::clone(schema), arrays).map_err(io::Error::other)
+}
+
+fn promoted(kind: ColumnKind, values: &ColumnValues, rows: &[usize]) -> ArrayRef {
+    match values {
+        ColumnValues::Text(column) => texts(column, rows),
+        ColumnValues::Integer(values) if kind == ColumnKind::TimeMs => {
+            instants(rows, |row| values.get(row).copied().flatten())
+        }
+        ColumnValues::Integer(values) => {
+            let mut builder = Int64Builder::with_capacity(rows.len());
+            rows.iter().for_each(|row| builder.append_option(values.get(*row).copied().flatten()));
+            Arc::new(builder.finish())
+        }
+        ColumnValues::Boolean(values) => {
+            let mut builder = BooleanBuilder::with_capacity(rows.len());
+            rows.iter().for_each(|row| builder.append_option(values.get(*row).copied().flatten()));
+            Arc::new(builder.finish())
+        }
+    }
+}
+
+fn instants(rows: &[usize], millis: impl Fn(usize) -> Option<i64>) -> ArrayRef {
+    let mut builder = TimestampMicrosecondBuilder::with_capacity(rows.len()).with_timezone("UTC");
+    rows.iter().for_each(|row| builder.append_option(millis(*row).map(|at| at.saturating_mul(1000))));
+    let array: TimestampMicrosecondArray = builder.finish();
+    Arc::new(array)
+}
+
+fn texts(column: &TextColumn, rows: &[usize]) -> ArrayRef {
+    let mut builder = StringBuilder::with_capacity(rows.len(), column.bytes.len());
+    for row in rows {
+        // What is no UTF-8 was put aside before: nothing is lost here.
+        builder.append_option(column.get(*row).map(String::from_utf8_lossy));
+    }
+    Arc::new(builder.finish())
+}
+

@@ -1,0 +1,120 @@
+//! The position journal: for each batch of a lane how far it reaches, on disk before the batch is
+//! committed.
+//!
+//! The table's own mark is the only truth: records above it are thrown away at start, the one equal to
+//! it says where the lane goes on (design D5).
+
+use std::path::Path;
+
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use serde::{Deserialize, Serialize};
+
+use crate::spool::Position;
+
+const POSITIONS: TableDefinition<'_, (&str, i64), &[u8]> = TableDefinition::new("positions");
+const FORMATS: TableDefinition<'_, &str, u32> = TableDefinition::new("formats");
+/// The number of the shape of records.
+const FORMAT: u32 = 1;
+/// Batches of a lane that stay behind its newest one.
+const BATCHES_KEPT: i64 = 16;
+
+/// What the journal says of one batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Reach {
+    /// Everything of the lane before this position is in the batch or before it.
+    pub(crate) position: Position,
+    /// Hash of the rules that saw the batch; 0 for none.
+    pub(crate) rules: u64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    database: Database,
+}
+
+fn sentence(error: impl std::fmt::Display) -> String {
+    format!("the position journal: {error}")
+}
+
+impl Journal {
+    pub(crate) fn open(file: &Path) -> Result<Journal, String> {
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder).map_err(sentence)?;
+        }
+        let database = Database::create(file).map_err(sentence)?;
+        let write = database.begin_write().map_err(sentence)?;
+        {
+            let mut formats = write.open_table(FORMATS).map_err(sentence)?;
+            let format = formats.get("positions").map_err(sentence)?.map(|number| number.value());
+            match format {
+                Some(number) if number > FORMAT => {
+                    return Err(format!("the position journal has format {number}: use a newer vigie"));
+                }
+                Some(_) => {}
+                None => {
+                    formats.insert("positions", FORMAT).map_err(sentence)?;
+                }
+            }
+            write.open_table(POSITIONS).map_err(sentence)?;
+        }
+        write.commit().map_err(sentence)?;
+        Ok(Journal { database })
+    }
+
+    /// Writes how far a batch reaches, flushed, and forgets batches long committed.
+    pub(crate) fn put(&self, lane: &str, number: i64, reach: Reach) -> Result<(), String> {
+        let bytes = postcard::to_stdvec(&reach).map_err(sentence)?;
+        let write = self.database.begin_write().map_err(sentence)?;
+        {
+            let mut positions = write.open_table(POSITIONS).map_err(sentence)?;
+            positions.insert((lane, number), bytes.as_slice()).map_err(sentence)?;
+            let old = (lane, i64::MIN)..(lane, number - BATCHES_KEPT);
+            positions.retain_in(old, |_, _| false).map_err(sentence)?;
+        }
+        write.commit().map_err(sentence)
+    }
+
+    /// How far a batch reaches.
+    pub(crate) fn get(&self, lane: &str, number: i64) -> Result<Option<Reach>, String> {
+        let read = self.database.begin_read().map_err(sentence)?;
+        let positions = read.open_table(POSITIONS).map_err(sentence)?;
+        let found = positions.get((lane, number)).map_err(sentence)?;
+        Ok(found.and_then(|bytes| postcard::from_bytes(bytes.value()).ok()))
+    }
+
+    /// Throws away what was written of batches that were never committed.
+    pub(crate) fn forget_above(&self, lane: &str, number: i64) -> Result<(), String> {
+        let write = self.database.begin_write().map_err(sentence)?;
+        {
+            let mut positions = write.open_table(POSITIONS).map_err(sentence)?;
+            positions.retain_in((lane, number + 1)..=(lane, i64::MAX), |_, _| false).map_err(sentence)?;
+        }
+        write.commit().map_err(sentence)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_position_of_a_batch_survives_and_uncommitted_ones_are_thrown_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("journal/positions.redb");
+        let reach = |offset| Reach { position: Position { segment: 1, offset }, rules: 0 };
+        {
+            let journal = Journal::open(&file).unwrap();
+            for number in 1..=40 {
+                journal.put("main/push", number, reach(number as u64)).unwrap();
+            }
+        }
+        let journal = Journal::open(&file).unwrap();
+        assert_eq!(journal.get("main/push", 40).unwrap(), Some(reach(40)));
+        journal.forget_above("main/push", 39).unwrap();
+        assert_eq!(journal.get("main/push", 40).unwrap(), None);
+        assert_eq!(journal.get("main/push", 39).unwrap(), Some(reach(39)));
+        assert_eq!(journal.get("main/push", 1).unwrap(), None);
+        assert_eq!(journal.get("other", 39).unwrap(), None);
+    }
+}

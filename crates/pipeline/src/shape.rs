@@ -1,0 +1,328 @@
+//! A delivery becomes rows: every record an event or a row in quarantine, none dropped.
+
+use vigie_model::limits::{RECORD_BYTES_MAX, REJECTS_NAMED_MAX};
+use vigie_model::{
+    Column, ColumnValues, Delivery, Event, EventBatch, EventId, Millis, NameSpace, Receipt, Refusal, Rejected, Tenant,
+};
+use vigie_record::{AFTER_END, Cut, Cutter, Fields, Row, Shape, SlotId, Value};
+
+use crate::lane::{Lanes, PROGRAMME};
+use crate::work::wrapped;
+
+/// Turns deliveries into rows. Shared by all threads that take deliveries in.
+#[derive(Debug)]
+pub struct Shaper {
+    tenant: Tenant,
+    lanes: Lanes,
+    columns: Vec<Column>,
+    /// By lane.
+    names: Vec<NameSpace>,
+    /// For each lane where its events have the promoted columns.
+    slots: Vec<Vec<Option<SlotId>>>,
+    /// The lane of JSON objects that no mapping knows.
+    generic: usize,
+    time: Option<usize>,
+    class: Option<usize>,
+}
+
+/// Where a record of a delivery stands: what names a record without an id.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    delivery: u64,
+    index: u64,
+}
+
+/// What one record is.
+enum Fate {
+    Kept,
+    Rejected(String),
+    Foreign,
+    /// Another value begins here on the same line.
+    Glued(usize),
+}
+
+/// Rows in the making.
+struct Taking<'d> {
+    delivery: &'d Delivery,
+    number: u64,
+    now: Millis,
+    batch: EventBatch,
+    receipt: Receipt,
+}
+
+impl Shaper {
+    /// A shaper for lanes whose last one reads any JSON object.
+    pub fn new(tenant: Tenant, lanes: Lanes, columns: Vec<Column>) -> Shaper {
+        let names = lanes.lanes.iter().map(|lane| NameSpace::new(&tenant, &lane.log)).collect();
+        let path = |column: &Column| column.path.trim_start_matches("vigie:").to_owned();
+        let slots = lanes.lanes.iter().map(|lane| columns.iter().map(|column| lane.slot(&path(column))).collect()).collect();
+        let position = |name: &str| columns.iter().position(|column| column.name == name);
+        let (time, class) = (position("time"), position("class_uid"));
+        let generic = lanes.lanes.len().saturating_sub(1);
+        Shaper { tenant, lanes, columns, names, slots, generic, time, class }
+    }
+
+    /// The promoted columns of its rows.
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// Whose records it shapes.
+    pub fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    /// The rows of a delivery. `number` is the delivery's own: it names records that have no id, so it
+    /// must be kept with the bytes. The same delivery and number give the same rows.
+    ///
+    /// # Errors
+    /// When the client names a log type that nothing here reads.
+    pub fn shape(&self, delivery: &Delivery, number: u64, now: Millis) -> Result<(EventBatch, Receipt), Refusal> {
+        let forced = match &delivery.log {
+            None => None,
+            Some(log) => {
+                let known = self.lanes.lanes.iter().position(|lane| lane.log == *log);
+                Some(known.ok_or_else(|| Refusal::UnknownLog(log.0.clone()))?)
+            }
+        };
+        let batch = EventBatch::new(&self.columns);
+        let mut taking = Taking { delivery, number, now, batch, receipt: Receipt::default() };
+        let mut cutter = Cutter::new(self.lanes.envelope_keys.clone(), RECORD_BYTES_MAX);
+        let mut cuts = Vec::new();
+        let used = cutter.cut(&delivery.body, true, &mut cuts);
+        if cutter.shape() == Shape::Foreign {
+            cuts.clear();
+            taking.quarantine(self, &delivery.body, "is no JSON");
+        }
+        let mut reader = Reader {
+            hint: forced.unwrap_or(0),
+            forced,
+            rows: self.lanes.lanes.iter().map(|_| Row::new()).collect(),
+            event: Event::default(),
+        };
+        for cut in &cuts {
+            let slice = |range: &std::ops::Range<usize>| delivery.body.get(range.clone()).unwrap_or_default();
+            match cut {
+                Cut::Record(range) => self.records(slice(range), &mut reader, &mut taking),
+                Cut::Oversize(range) => taking.quarantine(self, slice(range), "is longer than the limit for one record"),
+                Cut::Reject(range, reason) => taking.quarantine(self, slice(range), reason),
+            }
+        }
+        let rest = delivery.body.get(used..).unwrap_or_default().trim_ascii();
+        if cutter.shape() != Shape::Foreign && (cutter.is_open() || !rest.is_empty()) {
+            taking.quarantine(self, rest, "ends before its array is closed");
+        }
+        Ok((taking.batch, taking.receipt))
+    }
+
+    /// Reads a record, or several that stand on one line.
+    fn records<'r>(&'r self, mut text: &'r [u8], reader: &mut Reader<'r>, taking: &mut Taking<'_>) {
+        while !text.is_empty() {
+            let mut rest: &[u8] = &[];
+            let mut fate = self.record(text, reader, taking);
+            let mut record = text;
+            if let Fate::Glued(length) = fate {
+                (record, rest) = text.split_at_checked(length).unwrap_or((text, &[]));
+                fate = self.record(record, reader, taking);
+            }
+            match fate {
+                Fate::Kept => {}
+                Fate::Rejected(reason) => taking.quarantine(self, record, &reason),
+                Fate::Glued(at) => taking.quarantine(self, record, &format!("{AFTER_END} at byte {at}")),
+                Fate::Foreign => match reader.forced.and_then(|lane| self.lanes.lanes.get(lane)) {
+                    Some(lane) => taking.quarantine(self, record, &format!("is no record of {}", lane.log)),
+                    None => taking.quarantine(self, record, "is no JSON object"),
+                },
+            }
+            text = rest;
+        }
+    }
+
+    /// Tries the lane of the record before, then the others, then records inside this one; an object
+    /// that no mapping knows is an event without a class.
+    fn record<'r>(&'r self, record: &'r [u8], reader: &mut Reader<'r>, taking: &mut Taking<'_>) -> Fate {
+        let Reader { hint, forced, rows, event } = reader;
+        let mapped = (0..self.generic).filter(|number| number != hint);
+        let order = [*hint].into_iter().filter(|number| *number != self.generic).chain(mapped);
+        for number in order.take(if forced.is_some() { 1 } else { usize::MAX }) {
+            let Some(row) = rows.get_mut(number) else {
+                continue;
+            };
+            match self.lane_record(number, record, row, event, taking) {
+                Fate::Foreign => {}
+                fate => {
+                    *hint = number;
+                    return fate;
+                }
+            }
+        }
+        for (number, row) in rows.iter().enumerate().take(self.generic) {
+            let inner = self.lanes.lanes.get(number).and_then(|lane| wrapped(lane, row));
+            if let Some(inner) = inner.filter(|_| forced.is_none_or(|forced| forced == number)) {
+                return self.inner(&inner, *forced, taking);
+            }
+        }
+        let is_free = forced.is_none_or(|forced| forced == self.generic);
+        match rows.get_mut(self.generic) {
+            Some(row) if is_free && record.first() == Some(&b'{') => {
+                self.lane_record(self.generic, record, row, event, taking)
+            }
+            _ => Fate::Foreign,
+        }
+    }
+
+    /// A record that stood inside another one.
+    fn inner(&self, record: &[u8], forced: Option<usize>, taking: &mut Taking<'_>) -> Fate {
+        for number in (0..self.lanes.lanes.len()).filter(|number| forced.is_none_or(|forced| forced == *number)) {
+            match self.lane_record(number, record, &mut Row::new(), &mut Event::default(), taking) {
+                Fate::Foreign => {}
+                fate => return fate,
+            }
+        }
+        Fate::Foreign
+    }
+
+    fn lane_record<'r>(
+        &'r self,
+        number: usize,
+        record: &'r [u8],
+        row: &mut Row<'r>,
+        event: &mut Event<'r>,
+        taking: &mut Taking<'_>,
+    ) -> Fate {
+        let (Some(lane), Some(names)) = (self.lanes.lanes.get(number), self.names.get(number)) else {
+            return Fate::Foreign;
+        };
+        if let Err(reject) = lane.walk.read(record, row) {
+            let is_glued = reject.reason == AFTER_END;
+            if is_glued && record.get(reject.at..).is_some_and(|rest| rest.trim_ascii().starts_with(b"{")) {
+                return Fate::Glued(reject.at);
+            }
+            return Fate::Rejected(format!("{} at byte {}", reject.reason, reject.at));
+        }
+        if !lane.recognises(row) {
+            return Fate::Foreign;
+        }
+        let value_hash = row.canonical_hash();
+        let place = Place { delivery: taking.number, index: taking.batch.len() as u64 };
+        let (id, is_named) = match &lane.programme {
+            Some(programme) => {
+                let view = lane.walk.view(row, PROGRAMME);
+                if !programme.shape(&view, event) {
+                    return Fate::Rejected("has no readable time".to_owned());
+                }
+                let is_named = programme.is_named(&view);
+                (programme.identify(*names, &view, event.occurred, value_hash, || place.hash()), is_named)
+            }
+            None => {
+                event.reset(0);
+                let time = lane.generic_time(row);
+                event.occurred = if time == 0 { taking.now } else { time };
+                let name = lane.generic_id(row).map(|id| names.hash(id.as_bytes(), &[]));
+                (EventId::new(event.occurred, name.unwrap_or_else(|| place.hash()), value_hash), name.is_some())
+            }
+        };
+        let mapping = lane.programme.as_ref().map(|programme| programme.version());
+        taking.keep(self, number, id, is_named, mapping, record, event);
+        Fate::Kept
+    }
+}
+
+impl Place {
+    fn hash(self) -> u64 {
+        EventId::name_hash(&[b"delivery", &self.delivery.to_le_bytes(), &self.index.to_le_bytes()])
+    }
+}
+
+/// What is used again for every record of a delivery.
+struct Reader<'r> {
+    hint: usize,
+    forced: Option<usize>,
+    rows: Vec<Row<'r>>,
+    event: Event<'r>,
+}
+
+impl Taking<'_> {
+    #[expect(clippy::too_many_arguments, reason = "one row has so many parts, and this is the only place that writes one")]
+    fn keep(
+        &mut self,
+        shaper: &Shaper,
+        lane: usize,
+        id: EventId,
+        is_named: bool,
+        mapping: Option<&str>,
+        record: &[u8],
+        event: &Event<'_>,
+    ) {
+        let slots = shaper.slots.get(lane).map(Vec::as_slice).unwrap_or_default();
+        for (number, values) in self.batch.columns.iter_mut().enumerate() {
+            let slot = slots.get(number).copied().flatten();
+            if Some(number) == shaper.time {
+                push_integer(values, Some(event.occurred));
+            } else if let Some(slot) = slot.filter(|_| mapping.is_some()) {
+                push(values, &event.value(slot));
+            } else if Some(number) == shaper.class {
+                push_integer(values, Some(0));
+            } else {
+                values.push_none();
+            }
+        }
+        let log = shaper.lanes.lanes.get(lane).map(|lane| lane.log.0.as_str()).unwrap_or_default();
+        self.row(id, is_named, log, mapping, None, record);
+        self.receipt.accepted += 1;
+    }
+
+    /// A row for a record that cannot be read: whole, with the reason.
+    fn quarantine(&mut self, shaper: &Shaper, record: &[u8], reason: &str) {
+        let index = self.batch.len() as u64;
+        let place = Place { delivery: self.number, index };
+        for (number, values) in self.batch.columns.iter_mut().enumerate() {
+            match () {
+                () if Some(number) == shaper.time => push_integer(values, Some(self.now)),
+                () if Some(number) == shaper.class => push_integer(values, Some(0)),
+                () => values.push_none(),
+            }
+        }
+        let log = self.delivery.log.as_ref().map(|log| log.0.clone()).unwrap_or_default();
+        self.row(EventId::new(self.now, place.hash(), 0), false, &log, None, Some(reason), record);
+        self.receipt.rejected += 1;
+        if self.receipt.rejects.len() < REJECTS_NAMED_MAX {
+            self.receipt.rejects.push(Rejected { index, reason: reason.to_owned() });
+        }
+    }
+
+    fn row(&mut self, id: EventId, is_named: bool, log: &str, mapping: Option<&str>, reason: Option<&str>, record: &[u8]) {
+        let batch = &mut self.batch;
+        batch.ids.push(id);
+        batch.is_named.push(is_named);
+        batch.delivered.push(None);
+        batch.ingested.push(self.now);
+        batch.logs.push(Some(log.as_bytes()).filter(|log| !log.is_empty()));
+        batch.sources.push(Some(self.delivery.source.as_bytes()));
+        batch.mappings.push(mapping.map(str::as_bytes));
+        batch.reasons.push(reason.map(str::as_bytes));
+        let is_text = std::str::from_utf8(record).is_ok();
+        batch.raw.push(Some(record).filter(|_| is_text));
+        batch.raw_binary.push(Some(record).filter(|_| !is_text));
+    }
+}
+
+fn push_integer(values: &mut ColumnValues, value: Option<i64>) {
+    if let ColumnValues::Integer(values) = values {
+        values.push(value);
+    }
+}
+
+fn push(values: &mut ColumnValues, value: &Value<'_>) {
+    match values {
+        ColumnValues::Text(column) => column.push(value.text().as_deref().map(str::as_bytes)),
+        ColumnValues::Integer(values) => values.push(match value {
+            Value::Int(number) => Some(*number),
+            other => other.text().and_then(|text| text.parse().ok()),
+        }),
+        ColumnValues::Boolean(values) => values.push(match value {
+            Value::Bool(flag) => Some(*flag),
+            other => other.text().and_then(|text| text.parse().ok()),
+        }),
+    }
+}

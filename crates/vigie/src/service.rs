@@ -1,0 +1,9 @@
+//! The service and what reads its data: `vigie up`, `sql`, `search`, `token`, `lake`, `config`.
+
+pub(crate) mod ask;
+pub(crate) mod config;
+pub(crate) mod data;
+pub(crate) mod documents;
+pub(crate) mod rows;
+pub(crate) mod token;
+pub(crate) mod up;
