@@ -4,6 +4,9 @@ CARGO_TARGET_DIR ?= $(HOME)/.cache/vigie-target
 export CARGO_TARGET_DIR
 DEMO_DIR ?= demo-out
 CI_BINARY := $(CARGO_TARGET_DIR)/ci/vigie
+DEMO_BINARY := $(CARGO_TARGET_DIR)/demo/vigie
+# One set of packages and features everywhere: the lake's dependencies are built once.
+WHOLE := --workspace --features vigie/full --profile ci
 
 .PHONY: demo test lint bench soak dist setup setup-test
 
@@ -13,28 +16,33 @@ setup:
 setup-test: setup
 	@scripts/setup test
 
-# A seeded intrusion, hunted, its story told.
+# A seeded intrusion, hunted, its story told; then the service on the same logs, until Ctrl-C (ONCE=1
+# ends by itself). The lake's dependencies take minutes to build, so the story comes first.
 demo: setup
 	cargo build --quiet --profile demo --package vigie
 	@rm -rf $(DEMO_DIR) && mkdir -p $(DEMO_DIR)
-	@$(CARGO_TARGET_DIR)/demo/vigie demo --write $(DEMO_DIR)/logs
+	@$(DEMO_BINARY) demo --write $(DEMO_DIR)/logs
 	@echo
-	@$(CARGO_TARGET_DIR)/demo/vigie hunt $(DEMO_DIR)/logs || test $$? -eq 3
-	@$(CARGO_TARGET_DIR)/demo/vigie hunt $(DEMO_DIR)/logs --format html --out $(DEMO_DIR)/story.html 2>/dev/null || test $$? -eq 3
+	@$(DEMO_BINARY) hunt $(DEMO_DIR)/logs || test $$? -eq 3
+	@$(DEMO_BINARY) hunt $(DEMO_DIR)/logs --format html --out $(DEMO_DIR)/story.html 2>/dev/null || test $$? -eq 3
 	@echo
 	@echo "The same story as a page: $(DEMO_DIR)/story.html (the truth: $(DEMO_DIR)/logs.truth.json)"
+	@echo
+	@echo "Now the service is built (the first time takes 10 to 20 minutes; Ctrl-C leaves the story)"
+	cargo build --quiet --profile demo --package vigie --features full
+	@DEMO_DIR=$(DEMO_DIR) ONCE=$(ONCE) scripts/demo-service $(DEMO_BINARY)
 
 # Lints, house rules, every test, every oracle that is present.
 test: setup-test
 	cargo run --quiet --profile ci --package xtask -- tidy
-	cargo build --profile ci --package vigie
-	cargo nextest run --workspace --cargo-profile ci
+	cargo build $(WHOLE) --all-targets
+	cargo nextest run --workspace --features vigie/full --cargo-profile ci
 	$(CI_BINARY) test
 	@scripts/count-oracles
 
 lint: setup-test
 	cargo fmt --check
-	cargo clippy --workspace --all-targets --profile ci -- -D warnings
+	cargo clippy $(WHOLE) --all-targets -- -D warnings
 	cargo run --quiet --profile ci --package xtask -- tidy
 
 bench: setup
@@ -42,7 +50,7 @@ bench: setup
 
 # Everything, then the scenarios again at full size; each prints its figures.
 soak: test
-	VIGIE_SOAK=1 cargo nextest run --package vigie-tests --cargo-profile ci --profile soak -E 'binary(scenarios) or test(done_hunt_7_memory)'
+	VIGIE_SOAK=1 cargo nextest run --workspace --features vigie/full --cargo-profile ci --profile soak -E 'binary(scenarios) or binary(service) or test(done_hunt_7_memory)'
 
 dist: setup
 	cargo run --quiet --profile ci --package xtask -- dist

@@ -1,6 +1,7 @@
 //! What tests share: the outside corpus, when it is present, and the built binary.
 
 pub mod reissue;
+pub mod service;
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -1,6 +1,7 @@
 //! One tenant's events: commits, and the version that queries read.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use arrow::datatypes::SchemaRef;
@@ -9,7 +10,7 @@ use tokio::runtime::Runtime;
 use vigie_model::{Column, Committed, Documents, EventBatch, LaneMark, Store, Tenant};
 
 use crate::ids::Known;
-use crate::query::Engine;
+use crate::query::{Engine, QUERY_TIME_MAX};
 use crate::schema::{delta_fields, file_schema};
 use crate::table::{Purpose, Table, Version};
 use crate::write::{FileWriter, WrittenFile, by_day, record_batch};
@@ -26,6 +27,8 @@ pub struct Lake {
     pub(crate) engine: Engine,
     /// Whether queries ask the needle index.
     pub(crate) is_indexed: bool,
+    /// How long a query may run.
+    pub(crate) query_time: Duration,
     pub(crate) runtime: Runtime,
     writer: Mutex<Option<Writer>>,
     current: RwLock<Arc<Version>>,
@@ -81,12 +84,19 @@ impl Lake {
         let root = table_folder(&lake, tenant);
         let engine = Engine::new()?;
         let (writer, current) = (Mutex::new(None), RwLock::default());
-        Ok(Lake { root, columns, schema, documents, engine, is_indexed: true, runtime, writer, current })
+        let (is_indexed, query_time) = (true, QUERY_TIME_MAX);
+        Ok(Lake { root, columns, schema, documents, engine, is_indexed, query_time, runtime, writer, current })
     }
 
     /// The same lake, whose queries read every row: what the needle index is compared with.
     pub fn without_index(mut self) -> Lake {
         self.is_indexed = false;
+        self
+    }
+
+    /// The same lake, whose queries may run this long.
+    pub fn with_query_time(mut self, limit: Duration) -> Lake {
+        self.query_time = limit;
         self
     }
 
@@ -136,6 +146,13 @@ impl Lake {
         let mut writer = self.writer();
         let writer = writer.as_mut().ok_or("this lake is open for reading only")?;
         let version = self.runtime.block_on(writer.table.commit(purpose, written, gone, None))?;
+        for file in gone {
+            // The age of a file that is gone counts from here: queries may still read it. When the time
+            // cannot be written, it is deleted a little early or late.
+            if let Ok(file) = std::fs::File::options().append(true).open(self.root.join(&file.path)) {
+                let _ = file.set_modified(std::time::SystemTime::now());
+            }
+        }
         self.set_current(writer.table.version());
         Ok(version)
     }

@@ -5,6 +5,7 @@
 //! no type of Arrow, Parquet or DataFusion stands in its public API.
 
 mod bar;
+mod compact;
 mod durable;
 mod filter;
 mod fuse;
@@ -14,6 +15,7 @@ mod needle;
 mod ocsf;
 mod prune;
 mod query;
+mod retain;
 mod scan;
 mod schema;
 mod table;
@@ -21,5 +23,7 @@ mod token;
 mod word;
 mod write;
 
+pub use compact::Compacted;
 pub use lake::{Lake, LakeSize, table_folder};
 pub use query::choose;
+pub use retain::Retention;

@@ -31,8 +31,8 @@ const QUERY_BYTES_MAX: usize = 384 * 1024 * 1024;
 const FOOTER_BYTES_MAX: usize = 192 * 1024 * 1024;
 /// Bytes that queries may put on disk.
 const SPILL_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
-/// How long a query may run.
-const QUERY_TIME_MAX: Duration = Duration::from_secs(300);
+/// How long a query may run, unless the settings say otherwise.
+pub(crate) const QUERY_TIME_MAX: Duration = Duration::from_secs(300);
 /// Bytes of a statement.
 const STATEMENT_BYTES_MAX: usize = 64 * 1024;
 /// Nesting of a statement.
@@ -64,6 +64,11 @@ impl Engine {
             .with_table_functions(Default::default())
             .build();
         Ok(Engine { state })
+    }
+
+    /// Memory, caches and disk of all queries.
+    pub(crate) fn runtime(&self) -> Arc<RuntimeEnv> {
+        Arc::clone(self.state.runtime_env())
     }
 }
 
@@ -177,7 +182,7 @@ impl Lake {
 
 impl QueryEngine for Lake {
     fn ask(&self, question: &Question) -> Result<Box<dyn Rows>, QueryError> {
-        let deadline = Instant::now() + QUERY_TIME_MAX;
+        let deadline = Instant::now() + self.query_time;
         let (context, version) = self.session()?;
         let asked = async {
             let plan = self.plan(&context, question).await?;
@@ -185,8 +190,10 @@ impl QueryEngine for Lake {
             let stream = plan.execute_stream().await.map_err(said)?;
             Ok((columns, stream))
         };
+        let asked = async { tokio::time::timeout_at(deadline, asked).await.unwrap_or_else(|_| Err(too_long(self.query_time))) };
         let (columns, stream) = self.runtime.block_on(asked)?;
-        Ok(Box::new(Found { columns, version, stream, handle: self.runtime.handle().clone(), deadline }))
+        let (handle, limit) = (self.runtime.handle().clone(), self.query_time);
+        Ok(Box::new(Found { columns, version, stream, handle, deadline, limit }))
     }
 }
 
@@ -197,6 +204,11 @@ struct Found {
     stream: SendableRecordBatchStream,
     handle: Handle,
     deadline: Instant,
+    limit: Duration,
+}
+
+fn too_long(limit: Duration) -> QueryError {
+    QueryError::Limit(format!("the query ran for {} s; ask for a shorter time or fewer rows", limit.as_secs()))
 }
 
 impl Rows for Found {
@@ -214,10 +226,7 @@ impl Rows for Found {
         loop {
             let next = self.handle.block_on(async { tokio::time::timeout_at(deadline, stream.next()).await });
             match next {
-                Err(_) => {
-                    let seconds = QUERY_TIME_MAX.as_secs();
-                    return Err(QueryError::Limit(format!("the query ran for {seconds} s; ask for a shorter time")));
-                }
+                Err(_) => return Err(too_long(self.limit)),
                 Ok(None) => return Ok(None),
                 Ok(Some(Err(error))) => return Err(said(error)),
                 Ok(Some(Ok(batch))) if batch.num_rows() == 0 => {}

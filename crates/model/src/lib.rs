@@ -12,6 +12,7 @@ mod port;
 mod query;
 mod source;
 mod time;
+mod tokens;
 
 pub mod limits;
 
@@ -24,3 +25,4 @@ pub use port::{Answer, Committed, Delivery, Documents, Intake, LaneMark, Receipt
 pub use query::{Ask, Cell, QueryEngine, QueryError, Question, Rows};
 pub use source::{ByteStream, MemorySource, ObjectInfo, Source};
 pub use time::{MILLIS_MAX, Millis, format_utc, millis_of, parse_rfc3339};
+pub use tokens::{Scope, TokenInfo, Tokens};

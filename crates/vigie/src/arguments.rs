@@ -23,6 +23,204 @@ pub(crate) enum Command {
     /// Check, explain, list and begin rules
     #[command(subcommand)]
     Rule(RuleCommand),
+    /// Run the service: take events in, keep them, answer questions
+    #[cfg(feature = "full")]
+    Up(UpOptions),
+    /// Ask the lake in SQL; without a statement, a shell
+    #[cfg(feature = "full")]
+    Sql(SqlOptions),
+    /// Search events with the filter bar's language, newest first
+    #[cfg(feature = "full")]
+    Search(SearchOptions),
+    /// Make, list and revoke tokens of the service
+    #[cfg(feature = "full")]
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Look after the lake: status, compaction, purge, rebuild, export
+    #[cfg(feature = "full")]
+    #[command(subcommand)]
+    Lake(LakeCommand),
+    /// Settings of the service
+    #[cfg(feature = "full")]
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// Formats of rows.
+#[cfg(feature = "full")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RowFormat {
+    /// For people
+    Table,
+    /// One JSON object a line
+    Ndjson,
+    /// For spreadsheets
+    Csv,
+    /// A Markdown table
+    Md,
+}
+
+#[cfg(feature = "full")]
+#[derive(Debug, Args)]
+pub(crate) struct UpOptions {
+    /// The folder of everything the service keeps; it is made
+    #[arg(long, value_name = "DIR", default_value = "vigie-data")]
+    pub(crate) data: PathBuf,
+    /// The address of HTTP and gRPC; port 0 takes any that is free [default: 127.0.0.1:8440]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<std::net::SocketAddr>,
+    /// A file of settings; vigie.toml in the data folder by default
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// A content folder laid over the one inside the binary
+    #[arg(long, value_name = "DIR")]
+    pub(crate) content: Option<PathBuf>,
+    /// Longest wait before events are committed, in seconds [default: 5]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) commit_seconds: Option<f64>,
+}
+
+/// What every question to the lake has.
+#[cfg(feature = "full")]
+#[derive(Debug, Args)]
+pub(crate) struct AskOptions {
+    /// The data folder
+    #[arg(long, value_name = "DIR", default_value = "vigie-data")]
+    pub(crate) data: PathBuf,
+    /// Whose events
+    #[arg(long, default_value = "main")]
+    pub(crate) tenant: String,
+    /// Output format: a table on a terminal, else NDJSON
+    #[arg(short = 'o', long, value_enum)]
+    pub(crate) format: Option<RowFormat>,
+    /// Write to this file instead of the terminal
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// A content folder laid over the one inside the binary
+    #[arg(long, value_name = "DIR")]
+    pub(crate) content: Option<PathBuf>,
+}
+
+#[cfg(feature = "full")]
+#[derive(Debug, Args)]
+pub(crate) struct SqlOptions {
+    /// The statement, over the table `events`
+    pub(crate) statement: Option<String>,
+    #[command(flatten)]
+    pub(crate) common: AskOptions,
+}
+
+#[cfg(feature = "full")]
+#[derive(Debug, Args)]
+pub(crate) struct SearchOptions {
+    /// Words, `field:value`, and, or, not, parentheses; empty for every event
+    #[arg(default_value = "", allow_hyphen_values = true)]
+    pub(crate) filter: String,
+    /// Only events from this instant on: a date, RFC 3339, or 15m, 24h, 7d before now
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Only events before this instant
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    /// Rows at most
+    #[arg(long, default_value_t = 50)]
+    pub(crate) limit: usize,
+    /// Count events by time instead of showing them
+    #[arg(long)]
+    pub(crate) count: bool,
+    /// Count events by the values of this column instead of showing them
+    #[arg(long, value_name = "COLUMN", conflicts_with = "count")]
+    pub(crate) by: Option<String>,
+    #[command(flatten)]
+    pub(crate) common: AskOptions,
+}
+
+/// What a token may allow.
+#[cfg(feature = "full")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TokenScope {
+    /// To send events
+    Ingest,
+    /// To read events
+    Search,
+    /// Everything
+    Admin,
+}
+
+#[cfg(feature = "full")]
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token and show it once
+    Create {
+        /// What people call it
+        name: String,
+        /// What it allows (repeatable)
+        #[arg(long, value_enum, required = true)]
+        scope: Vec<TokenScope>,
+        /// Days until it ends; never by default
+        #[arg(long)]
+        days: Option<u32>,
+        /// Whose events it reaches
+        #[arg(long, default_value = "main")]
+        tenant: String,
+        /// The data folder
+        #[arg(long, value_name = "DIR", default_value = "vigie-data")]
+        data: PathBuf,
+    },
+    /// List tokens, without their secrets
+    List {
+        /// The data folder
+        #[arg(long, value_name = "DIR", default_value = "vigie-data")]
+        data: PathBuf,
+    },
+    /// End a token
+    Revoke {
+        /// Its id
+        id: String,
+        /// The data folder
+        #[arg(long, value_name = "DIR", default_value = "vigie-data")]
+        data: PathBuf,
+    },
+}
+
+#[cfg(feature = "full")]
+#[derive(Debug, Subcommand)]
+pub(crate) enum LakeCommand {
+    /// Say what the lake holds
+    Status {
+        /// The data folder
+        #[arg(long, value_name = "DIR", default_value = "vigie-data")]
+        data: PathBuf,
+    },
+    /// Merge small files, with no service running on the folder
+    Compact {
+        /// The data folder
+        #[arg(long, value_name = "DIR", default_value = "vigie-data")]
+        data: PathBuf,
+    },
+    /// Remove events past their time, with no service running on the folder
+    Purge {
+        /// The data folder
+        #[arg(long, value_name = "DIR", default_value = "vigie-data")]
+        data: PathBuf,
+        /// A file of settings; vigie.toml in the data folder by default
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+}
+
+#[cfg(feature = "full")]
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print every setting and where its value came from
+    Show {
+        /// The data folder
+        #[arg(long, value_name = "DIR", default_value = "vigie-data")]
+        data: PathBuf,
+        /// A file of settings; vigie.toml in the data folder by default
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
 }
 
 /// Formats of a hunt's output.

@@ -10,6 +10,8 @@ mod output;
 mod proof;
 mod rule;
 mod sample;
+#[cfg(feature = "full")]
+mod service;
 mod test;
 mod words;
 
@@ -45,6 +47,18 @@ fn main() -> ExitCode {
         Some(Command::Demo(options)) => demo::run(&options),
         Some(Command::Test(options)) => test::run(&options),
         Some(Command::Rule(command)) => rule::run(&command),
+        #[cfg(feature = "full")]
+        Some(Command::Up(options)) => service::up::run(&options),
+        #[cfg(feature = "full")]
+        Some(Command::Sql(options)) => service::ask::sql(&options),
+        #[cfg(feature = "full")]
+        Some(Command::Search(options)) => service::ask::search(&options),
+        #[cfg(feature = "full")]
+        Some(Command::Token(command)) => service::token::run(&command),
+        #[cfg(feature = "full")]
+        Some(Command::Lake(command)) => service::lake::run(&command),
+        #[cfg(feature = "full")]
+        Some(Command::Config(command)) => service::lake::config(&command),
     };
     result.unwrap_or_else(|error| {
         if !matches!(error, Error::Closed) {

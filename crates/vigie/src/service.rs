@@ -6,4 +6,6 @@ pub(crate) mod data;
 pub(crate) mod documents;
 pub(crate) mod rows;
 pub(crate) mod token;
+pub(crate) mod lake;
 pub(crate) mod up;
+pub(crate) mod upkeep;

@@ -1,0 +1,168 @@
+//! Fewer, larger files with the same events, in one commit that changes no answer.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use datafusion::common::DataFusionError;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::context::SessionContext;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::physical_expr::expressions::col;
+use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use futures::StreamExt;
+use vigie_model::Millis;
+
+use crate::lake::Lake;
+use crate::scan::STORE;
+use crate::schema::{CLASS, EVENT_ID};
+use crate::table::{DataFile, Purpose, sentence};
+use crate::write::{DAY_MS, FileWriter, WrittenFile};
+
+/// Files of one size of a day that are merged together.
+const TIER_FILES: usize = 8;
+/// Files merged at once: each holds a batch of rows in memory.
+const MERGE_FILES_MAX: usize = 64;
+/// Rows of each file held in memory while files are merged.
+const MERGE_ROWS: usize = 1024;
+/// Rows of the smallest size of files; each next one is [`TIER_FILES`] times as large.
+const TIER_ROWS: u64 = 4096;
+
+/// What a compaction did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Compacted {
+    /// Files that are gone.
+    pub files_before: u64,
+    /// Files that hold their events.
+    pub files_after: u64,
+}
+
+fn tier(file: &DataFile) -> u32 {
+    (file.rows.max(TIER_ROWS) / TIER_ROWS).ilog(TIER_FILES as u64)
+}
+
+/// Files to merge: those of one size and day when there are enough, and all of a day that is over.
+fn due(files: &[DataFile], today: i32) -> Vec<Vec<DataFile>> {
+    let mut due = Vec::new();
+    for day in files.chunk_by(|left, right| left.day == right.day) {
+        let is_over = day.first().is_some_and(|file| file.day < today - 1);
+        if is_over && day.len() > 1 {
+            due.push(day.to_vec());
+            continue;
+        }
+        let most = day.iter().map(tier).max().unwrap_or(0);
+        let same = |size: u32| day.iter().filter(move |file| tier(file) == size).cloned().collect::<Vec<_>>();
+        due.extend((0..=most).map(same).filter(|files| files.len() >= TIER_FILES));
+    }
+    due
+}
+
+impl Lake {
+    /// Merges files where there are enough of one size.
+    ///
+    /// # Errors
+    /// A sentence; every event is still there.
+    pub fn compact(&self, now: Millis) -> Result<Compacted, String> {
+        let today = i32::try_from(now.div_euclid(DAY_MS)).unwrap_or(0);
+        self.merge(due(&self.current().files, today))
+    }
+
+    /// Merges the files of every day into one.
+    ///
+    /// # Errors
+    /// A sentence; every event is still there.
+    pub fn compact_all(&self, _now: Millis) -> Result<Compacted, String> {
+        let version = self.current();
+        let days = version.files.chunk_by(|left, right| left.day == right.day);
+        self.merge(days.filter(|day| day.len() > 1).map(<[DataFile]>::to_vec).collect())
+    }
+
+    fn merge(&self, groups: Vec<Vec<DataFile>>) -> Result<Compacted, String> {
+        let mut done = Compacted::default();
+        for group in groups {
+            for files in group.chunks(MERGE_FILES_MAX).filter(|files| files.len() > 1) {
+                let written = self.runtime.block_on(self.rewrite(files, &|batch| Ok(batch)))?;
+                self.replace(Purpose::Compact, written.as_slice(), files)?;
+                done.files_before += files.len() as u64;
+                done.files_after += 1;
+            }
+        }
+        Ok(done)
+    }
+
+    /// Writes the rows of files of one day, in order, as one file; none when no row is left.
+    pub(crate) async fn rewrite(
+        &self,
+        files: &[DataFile],
+        keep: &(dyn Fn(RecordBatch) -> Result<RecordBatch, String> + Sync),
+    ) -> Result<Vec<WrittenFile>, String> {
+        let Some(day) = files.first().map(|file| file.day) else {
+            return Ok(Vec::new());
+        };
+        let failed = |error: std::io::Error| format!("`{}`: {error}", self.root.display());
+        let mut rows = self.sorted(files).map_err(sentence)?;
+        let mut file: Option<FileWriter> = None;
+        while let Some(batch) = rows.next().await {
+            let batch = keep(batch.map_err(sentence)?)?;
+            if batch.num_rows() == 0 {
+                continue;
+            }
+            let writer = match &mut file {
+                Some(writer) => writer,
+                None => file.insert(FileWriter::new(&self.root, day, &self.schema, &self.columns).map_err(failed)?),
+            };
+            writer.write(&batch).map_err(failed)?;
+        }
+        let written = file.map(FileWriter::finish).transpose().map_err(failed)?;
+        Ok(written.into_iter().collect())
+    }
+
+    /// The rows of files, each sorted, as one sorted stream that holds little of each.
+    fn sorted(&self, files: &[DataFile]) -> Result<SendableRecordBatchStream, DataFusionError> {
+        let schema = TableSchema::from_file_schema(Arc::clone(&self.schema));
+        let group = |file: &DataFile| {
+            let path = self.root.join(&file.path);
+            FileGroup::new(vec![PartitionedFile::new(path.to_string_lossy().trim_start_matches('/'), file.bytes)])
+        };
+        let config = FileScanConfigBuilder::new(ObjectStoreUrl::parse(STORE)?, Arc::new(ParquetSource::new(schema)))
+            .with_file_groups(files.iter().map(group).collect())
+            .build();
+        let scan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
+        let ascending = |name: &str| -> Result<PhysicalSortExpr, DataFusionError> {
+            Ok(PhysicalSortExpr::new_default(col(name, &self.schema)?))
+        };
+        let order = LexOrdering::new([ascending(CLASS)?, ascending(EVENT_ID)?]);
+        let plan: Arc<dyn ExecutionPlan> = match order {
+            Some(order) if files.len() > 1 => Arc::new(SortPreservingMergeExec::new(order, scan)),
+            _ => scan,
+        };
+        let context = SessionContext::new_with_config_rt(
+            datafusion::prelude::SessionConfig::new().with_batch_size(MERGE_ROWS),
+            self.engine.runtime(),
+        );
+        execute_stream(plan, context.task_ctx())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(day: i32, rows: u64) -> DataFile {
+        DataFile { path: String::new(), bytes: 1, rows, day, time_min: 0, time_max: 0 }
+    }
+
+    #[test]
+    fn files_of_one_size_wait_until_there_are_enough() {
+        let sizes = |files: &[DataFile]| due(files, 100).iter().map(Vec::len).collect::<Vec<_>>();
+        assert!(sizes(&vec![file(100, 10); 7]).is_empty());
+        assert_eq!(sizes(&vec![file(100, 10); 8]), [8]);
+        assert_eq!(sizes(&[vec![file(100, 10); 7], vec![file(100, 1_000_000); 8]].concat()), [8]);
+        assert_eq!(sizes(&[file(98, 1_000_000), file(98, 5), file(99, 5), file(99, 5)]), [2]);
+    }
+}

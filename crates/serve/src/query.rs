@@ -1,0 +1,401 @@
+//! Questions over HTTP: rows as one JSON document, or one a line while they come.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::response::{IntoResponse, Json, Response};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use utoipa::ToSchema;
+use vigie_model::{Ask, Cell, Millis, QueryError, Question, Tenant, format_utc, parse_rfc3339};
+
+use crate::auth::{Need, authorise};
+use crate::decode::read_body;
+use crate::problem::{Problem, ProblemBody};
+use crate::service::{Inner, Shared};
+
+/// Rows of an answer that is one document; a longer one is asked for line by line.
+pub(crate) const QUERY_ROWS_MAX: usize = 10_000;
+/// Bytes of a question.
+const QUESTION_BYTES_MAX: usize = 1024 * 1024;
+/// Batches of rows that wait for a slow client.
+const BATCHES_WAITING_MAX: usize = 4;
+/// Rows of a search that does not say how many.
+const SEARCH_ROWS_DEFAULT: usize = 100;
+/// Steps of a histogram that does not say how many.
+const HISTOGRAM_STEPS_DEFAULT: usize = 60;
+/// Values of a facet that does not say how many.
+const FACET_VALUES_DEFAULT: usize = 10;
+/// The largest whole number that every reader of JSON keeps exact.
+const EXACT_INTEGER_MAX: u64 = 1 << 53;
+/// The content type of rows line by line.
+const NDJSON: &str = "application/x-ndjson";
+
+/// The filter bar: newest events first.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Search {
+    /// The filter; empty for every event.
+    #[serde(default)]
+    filter: String,
+    /// From here on: RFC 3339, or how long ago, such as `24h`.
+    since: Option<String>,
+    /// Before here: RFC 3339, or how long ago, such as `15m`.
+    until: Option<String>,
+    /// Rows at most; 100 when it is not said.
+    limit: Option<usize>,
+}
+
+/// A statement that reads.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Statement {
+    /// The statement, in SQL.
+    sql: String,
+}
+
+/// How many events match, by steps of time.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Histogram {
+    /// The filter; empty for every event.
+    #[serde(default)]
+    filter: String,
+    /// From here on: RFC 3339, or how long ago, such as `24h`.
+    since: Option<String>,
+    /// Before here: RFC 3339, or how long ago, such as `15m`.
+    until: Option<String>,
+    /// Steps at most; 60 when it is not said.
+    steps: Option<usize>,
+}
+
+/// The most frequent values of a column.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Facet {
+    /// The filter; empty for every event.
+    #[serde(default)]
+    filter: String,
+    /// The column.
+    column: String,
+    /// From here on: RFC 3339, or how long ago, such as `24h`.
+    since: Option<String>,
+    /// Before here: RFC 3339, or how long ago, such as `15m`.
+    until: Option<String>,
+    /// Values at most; 10 when it is not said.
+    limit: Option<usize>,
+}
+
+/// Rows as one document.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Answer)]
+pub(crate) struct AnswerBody {
+    /// Names of the columns.
+    columns: Vec<String>,
+    /// The version of the table that was read.
+    version: u64,
+    /// Rows of values in the order of the columns. Times are RFC 3339; whole numbers beyond 2^53 are text.
+    rows: Vec<Vec<Value>>,
+    /// False when there are more rows than fit: ask line by line then.
+    is_complete: bool,
+}
+
+/// What comes out of a query.
+enum Part {
+    Head { columns: Vec<String>, version: u64 },
+    Rows(Vec<Vec<Cell>>),
+    End,
+}
+
+type Parts = Receiver<Result<Part, QueryError>>;
+
+/// Reads `24h`, `7d`, `15m`, `30s` or `2w` ago, or an RFC 3339 instant.
+fn instant(text: &str, now: Millis) -> Result<Millis, Problem> {
+    let text = text.trim();
+    if let Some(at) = parse_rfc3339(text) {
+        return Ok(at);
+    }
+    let units = [('s', 1_000), ('m', 60_000), ('h', 3_600_000), ('d', 86_400_000), ('w', 7 * 86_400_000)];
+    let ago = units.iter().find_map(|&(unit, millis)| {
+        let count: u32 = text.strip_suffix(unit)?.parse().ok()?;
+        i64::from(count).checked_mul(millis)
+    });
+    ago.map(|ago| now - ago).ok_or_else(|| {
+        Problem::request(format!("`{text}` is no instant: write `2026-11-12T01:52:07Z`, or how long ago, such as `24h` or `7d`"))
+    })
+}
+
+fn optional_instant(text: Option<&str>, now: Millis) -> Result<Option<Millis>, Problem> {
+    text.filter(|text| !text.trim().is_empty()).map(|text| instant(text, now)).transpose()
+}
+
+/// A value as JSON.
+fn json(cell: Cell) -> Value {
+    match cell {
+        Cell::Null => Value::Null,
+        Cell::Boolean(value) => Value::Bool(value),
+        Cell::Integer(value) if value.unsigned_abs() > EXACT_INTEGER_MAX => Value::String(value.to_string()),
+        Cell::Integer(value) => Value::from(value),
+        Cell::Float(value) => Value::from(value),
+        Cell::Text(value) => Value::String(value),
+        Cell::Time(micros) => {
+            let millis = micros.div_euclid(1000);
+            let text = format_utc(millis);
+            Value::String(if millis.rem_euclid(1000) == 0 { text.replace('Z', ".000Z") } else { text })
+        }
+    }
+}
+
+/// A row as one line, its columns in their order.
+fn line(columns: &[String], row: Vec<Cell>) -> String {
+    let mut line = String::from("{");
+    for (column, cell) in columns.iter().zip(row) {
+        if line.len() > 1 {
+            line.push(',');
+        }
+        line.push_str(&Value::from(column.as_str()).to_string());
+        line.push(':');
+        line.push_str(&json(cell).to_string());
+    }
+    line.push_str("}\n");
+    line
+}
+
+/// Reads rows until there are no more or nobody wants them; dropping them ends the query.
+fn read(shared: &Inner, question: &Question, sender: &Sender<Result<Part, QueryError>>) {
+    let mut rows = match shared.ports.engine.ask(question) {
+        Ok(rows) => rows,
+        Err(error) => return drop(sender.blocking_send(Err(error))),
+    };
+    let mut part = Ok(Part::Head { columns: rows.columns().to_vec(), version: rows.version() });
+    loop {
+        let is_last = !matches!(part, Ok(Part::Head { .. } | Part::Rows(_)));
+        if sender.blocking_send(part).is_err() || is_last {
+            return;
+        }
+        part = rows.next().map(|batch| batch.map_or(Part::End, Part::Rows));
+    }
+}
+
+/// Begins a query. Waits while too many others run.
+async fn begin(shared: &Shared, question: Question) -> Result<Parts, Problem> {
+    let permit = Arc::clone(&shared.queries).acquire_owned().await.map_err(|_| broken())?;
+    let (sender, parts) = channel(BATCHES_WAITING_MAX);
+    let shared = Arc::clone(shared);
+    tokio::task::spawn_blocking(move || {
+        read(&shared, &question, &sender);
+        drop(permit);
+    });
+    Ok(parts)
+}
+
+fn broken() -> Problem {
+    Problem::failed("the query broke off; ask again, and look into the log of the service when it stays so")
+}
+
+/// Answers a question in the form that the client accepts.
+async fn answer(shared: &Shared, headers: &HeaderMap, question: Question) -> Result<Response, Problem> {
+    let mut parts = begin(shared, question).await?;
+    let (columns, version) = match parts.recv().await {
+        Some(Ok(Part::Head { columns, version })) => (columns, version),
+        Some(Err(error)) => return Err(error.into()),
+        _ => return Err(broken()),
+    };
+    let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if accepts.contains(NDJSON) {
+        return Ok(lines(parts, columns, version));
+    }
+    let mut rows = Vec::new();
+    let is_complete = loop {
+        match parts.recv().await {
+            Some(Ok(Part::Rows(batch))) => {
+                let free = QUERY_ROWS_MAX.saturating_sub(rows.len());
+                let is_over = batch.len() > free;
+                rows.extend(batch.into_iter().take(free).map(|row| row.into_iter().map(json).collect::<Vec<Value>>()));
+                if is_over {
+                    break false;
+                }
+            }
+            Some(Ok(_)) => break true,
+            Some(Err(error)) => return Err(error.into()),
+            None => return Err(broken()),
+        }
+    };
+    Ok(Json(AnswerBody { columns, version, rows, is_complete }).into_response())
+}
+
+/// Rows line by line as they come; an error after the first is the last line.
+fn lines(parts: Parts, columns: Vec<String>, version: u64) -> Response {
+    let head = format!("{}\n", serde_json::json!({ "columns": columns, "version": version }));
+    let begun = futures::stream::once(async move { Ok::<Bytes, Infallible>(Bytes::from(head)) });
+    let rest = futures::stream::unfold(Some((parts, columns)), |state| async move {
+        let (mut parts, columns) = state?;
+        let problem = match parts.recv().await {
+            Some(Ok(Part::Rows(batch))) => {
+                let text: String = batch.into_iter().map(|row| line(&columns, row)).collect();
+                return Some((Ok(Bytes::from(text)), Some((parts, columns))));
+            }
+            Some(Ok(_)) => return None,
+            Some(Err(error)) => Problem::from(error),
+            None => broken(),
+        };
+        let text = format!("{}\n", serde_json::json!({ "error": problem.body() }));
+        Some((Ok(Bytes::from(text)), None))
+    });
+    let body = Body::from_stream(futures::StreamExt::chain(begun, rest));
+    ([(CONTENT_TYPE, NDJSON)], body).into_response()
+}
+
+/// Lets the client in, and reads what it asks.
+async fn receive<T: DeserializeOwned>(shared: &Inner, request: Request) -> Result<(HeaderMap, Tenant, T), Problem> {
+    let (parts, body) = request.into_parts();
+    let token = authorise(shared, &parts.headers, Need::Search)?;
+    let body = read_body(&parts.headers, body, QUESTION_BYTES_MAX).await?;
+    let ask =
+        serde_json::from_slice(&body).map_err(|error| Problem::request(format!("the question is not readable: {error}")))?;
+    Ok((parts.headers, token.tenant, ask))
+}
+
+/// Searches events, newest first.
+///
+/// With `Accept: application/x-ndjson` the first line names the columns and each other line is a row.
+#[utoipa::path(
+    post,
+    path = "/api/v1/search",
+    tag = "query",
+    request_body(content = Search, content_type = "application/json"),
+    responses(
+        (status = 200, description = "Rows", body = AnswerBody),
+        (status = 400, description = "The question is wrong", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The answer is too large", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "Something failed", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("token" = [])),
+)]
+pub(crate) async fn search(State(shared): State<Shared>, request: Request) -> Result<Response, Problem> {
+    let (headers, tenant, ask) = receive::<Search>(&shared, request).await?;
+    let now = (shared.ports.clock)();
+    let since = optional_instant(ask.since.as_deref(), now)?;
+    let until = optional_instant(ask.until.as_deref(), now)?;
+    let ask = Ask::Search { filter: ask.filter, limit: ask.limit.unwrap_or(SEARCH_ROWS_DEFAULT) };
+    answer(&shared, &headers, Question { tenant, ask, since, until }).await
+}
+
+/// Answers a statement of SQL that reads.
+///
+/// With `Accept: application/x-ndjson` the first line names the columns and each other line is a row.
+#[utoipa::path(
+    post,
+    path = "/api/v1/sql",
+    tag = "query",
+    request_body(content = Statement, content_type = "application/json"),
+    responses(
+        (status = 200, description = "Rows", body = AnswerBody),
+        (status = 400, description = "The question is wrong", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The answer is too large", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "Something failed", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("token" = [])),
+)]
+pub(crate) async fn sql(State(shared): State<Shared>, request: Request) -> Result<Response, Problem> {
+    let (headers, tenant, Statement { sql }) = receive::<Statement>(&shared, request).await?;
+    answer(&shared, &headers, Question { tenant, ask: Ask::Sql(sql), since: None, until: None }).await
+}
+
+/// Counts events that match a filter, by equal steps of time.
+#[utoipa::path(
+    post,
+    path = "/api/v1/histogram",
+    tag = "query",
+    request_body(content = Histogram, content_type = "application/json"),
+    responses(
+        (status = 200, description = "Rows", body = AnswerBody),
+        (status = 400, description = "The question is wrong", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The answer is too large", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "Something failed", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("token" = [])),
+)]
+pub(crate) async fn histogram(State(shared): State<Shared>, request: Request) -> Result<Response, Problem> {
+    let (headers, tenant, ask) = receive::<Histogram>(&shared, request).await?;
+    let now = (shared.ports.clock)();
+    let since = optional_instant(ask.since.as_deref(), now)?;
+    let until = optional_instant(ask.until.as_deref(), now)?;
+    let ask = Ask::Histogram { filter: ask.filter, steps: ask.steps.unwrap_or(HISTOGRAM_STEPS_DEFAULT) };
+    answer(&shared, &headers, Question { tenant, ask, since, until }).await
+}
+
+/// Counts the most frequent values of one column among events that match a filter.
+#[utoipa::path(
+    post,
+    path = "/api/v1/facet",
+    tag = "query",
+    request_body(content = Facet, content_type = "application/json"),
+    responses(
+        (status = 200, description = "Rows", body = AnswerBody),
+        (status = 400, description = "The question is wrong", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The answer is too large", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "Something failed", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security(("token" = [])),
+)]
+pub(crate) async fn facet(State(shared): State<Shared>, request: Request) -> Result<Response, Problem> {
+    let (headers, tenant, ask) = receive::<Facet>(&shared, request).await?;
+    let now = (shared.ports.clock)();
+    let since = optional_instant(ask.since.as_deref(), now)?;
+    let until = optional_instant(ask.until.as_deref(), now)?;
+    let limit = ask.limit.unwrap_or(FACET_VALUES_DEFAULT);
+    let ask = Ask::Facet { filter: ask.filter, column: ask.column, limit };
+    answer(&shared, &headers, Question { tenant, ask, since, until }).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_are_absolute_or_ago() {
+        let now = parse_rfc3339("2026-11-12T00:00:00Z").unwrap();
+        let cases = [
+            ("2026-11-01T00:00:00Z", Some("2026-11-01T00:00:00Z")),
+            ("24h", Some("2026-11-11T00:00:00Z")),
+            ("7d", Some("2026-11-05T00:00:00Z")),
+            (" 15m", Some("2026-11-11T23:45:00Z")),
+            ("-1h", None),
+            ("yesterday", None),
+            ("h", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(instant(text, now).ok().map(format_utc).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn values_keep_what_readers_of_json_would_lose() {
+        let cases = [
+            (Cell::Null, "null"),
+            (Cell::Boolean(true), "true"),
+            (Cell::Integer(9_007_199_254_740_992), "9007199254740992"),
+            (Cell::Integer(-9_007_199_254_740_993), "\"-9007199254740993\""),
+            (Cell::Float(0.5), "0.5"),
+            (Cell::Float(f64::NAN), "null"),
+            (Cell::Text("a\"b".to_owned()), "\"a\\\"b\""),
+            (Cell::Time(1_500_000), "\"1970-01-01T00:00:01.500Z\""),
+            (Cell::Time(-1), "\"1969-12-31T23:59:59.999Z\""),
+            (Cell::Time(0), "\"1970-01-01T00:00:00.000Z\""),
+        ];
+        for (cell, expected) in cases {
+            assert_eq!(json(cell).to_string(), expected);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Settings of the service: what is built in, the file, the command line, in this order; each value
+//! knows where it came from.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::error::Error;
+
+/// Days after which events are purged, for what no rule of retention names: twelve months.
+const DAYS_KEPT: u32 = 365;
+
+/// The file `vigie.toml`: every part may be left out.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ConfigFile {
+    listen: ListenFile,
+    commit: CommitFile,
+    retention: RetentionFile,
+    upkeep: UpkeepFile,
+    query: QueryFile,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct QueryFile {
+    seconds: Option<u64>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct UpkeepFile {
+    seconds: Option<f64>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ListenFile {
+    http: Option<SocketAddr>,
+    syslog_udp: Option<SocketAddr>,
+    syslog_tcp: Option<SocketAddr>,
+    syslog_tls: Option<SocketAddr>,
+    tls_certificate: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct CommitFile {
+    wait_seconds: Option<f64>,
+    size_mib: Option<usize>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RetentionFile {
+    days: Option<u32>,
+    /// By log type.
+    by: BTreeMap<String, u32>,
+}
+
+/// Settings, complete.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) http: SocketAddr,
+    pub(crate) syslog_udp: Option<SocketAddr>,
+    pub(crate) syslog_tcp: Option<SocketAddr>,
+    pub(crate) syslog_tls: Option<SocketAddr>,
+    pub(crate) tls: Option<(PathBuf, PathBuf)>,
+    pub(crate) wait_seconds: f64,
+    pub(crate) size_mib: usize,
+    pub(crate) days_kept: u32,
+    pub(crate) days_kept_by: BTreeMap<String, u32>,
+    pub(crate) upkeep_seconds: f64,
+    pub(crate) query_seconds: u64,
+    /// Each setting as `config show` prints it: name, value, where it came from.
+    pub(crate) shown: Vec<(String, String, String)>,
+}
+
+/// What the command line says.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Given {
+    pub(crate) http: Option<SocketAddr>,
+    pub(crate) wait_seconds: Option<f64>,
+}
+
+/// The file of settings that is read: the named one, else the data folder's, which may be missing.
+fn file(named: Option<&Path>, data: &Path) -> Result<Option<(String, ConfigFile)>, Error> {
+    let beside = data.join("vigie.toml");
+    let path = match named {
+        Some(path) => path,
+        None if beside.is_file() => &beside,
+        None => return Ok(None),
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| Error::Failed(format!("`{}`: {error}", path.display())))?;
+    let read = toml::from_str(&text).map_err(|error| Error::Usage(format!("`{}`: {error}", path.display())))?;
+    Ok(Some((path.display().to_string(), read)))
+}
+
+impl Config {
+    pub(crate) fn load(named: Option<&Path>, data: &Path, given: &Given) -> Result<Config, Error> {
+        let file = file(named, data)?;
+        let place = file.as_ref().map_or(String::new(), |(place, _)| place.clone());
+        let ConfigFile { listen, commit, retention, upkeep, query } = file.map(|(_, file)| file).unwrap_or_default();
+        let mut shown = Vec::new();
+        let mut note = |name: &str, value: String, given: bool, filed: bool| {
+            let origin = match (given, filed) {
+                (true, _) => "command line",
+                (_, true) => &place,
+                _ => "built in",
+            };
+            shown.push((name.to_owned(), value, origin.to_owned()));
+        };
+        let http = given.http.or(listen.http).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8440)));
+        note("listen.http", http.to_string(), given.http.is_some(), listen.http.is_some());
+        for (name, address) in
+            [("syslog_udp", listen.syslog_udp), ("syslog_tcp", listen.syslog_tcp), ("syslog_tls", listen.syslog_tls)]
+        {
+            let value = address.map_or_else(|| "off".to_owned(), |address| address.to_string());
+            note(&format!("listen.{name}"), value, false, address.is_some());
+        }
+        let wait_seconds = given.wait_seconds.or(commit.wait_seconds).unwrap_or(5.0);
+        if !(0.0..=60.0).contains(&wait_seconds) {
+            return Err(Error::Usage("commit.wait_seconds is between 0 and 60".to_owned()));
+        }
+        note("commit.wait_seconds", wait_seconds.to_string(), given.wait_seconds.is_some(), commit.wait_seconds.is_some());
+        let size_mib = commit.size_mib.unwrap_or(64).clamp(1, 256);
+        note("commit.size_mib", size_mib.to_string(), false, commit.size_mib.is_some());
+        let days_kept = retention.days.unwrap_or(DAYS_KEPT).max(1);
+        note("retention.days", days_kept.to_string(), false, retention.days.is_some());
+        for (name, days) in &retention.by {
+            note(&format!("retention.by.\"{name}\""), days.to_string(), false, true);
+        }
+        let upkeep_seconds = upkeep.seconds.unwrap_or(30.0).clamp(0.05, 3600.0);
+        note("upkeep.seconds", upkeep_seconds.to_string(), false, upkeep.seconds.is_some());
+        let query_seconds = query.seconds.unwrap_or(300).clamp(1, 86_400);
+        note("query.seconds", query_seconds.to_string(), false, query.seconds.is_some());
+        let tls = listen.tls_certificate.zip(listen.tls_key);
+        if listen.syslog_tls.is_some() && tls.is_none() {
+            return Err(Error::Usage("listen.syslog_tls needs listen.tls_certificate and listen.tls_key".to_owned()));
+        }
+        Ok(Config {
+            http,
+            syslog_udp: listen.syslog_udp,
+            syslog_tcp: listen.syslog_tcp,
+            syslog_tls: listen.syslog_tls,
+            tls,
+            wait_seconds,
+            size_mib,
+            days_kept,
+            days_kept_by: retention.by,
+            upkeep_seconds,
+            query_seconds,
+            shown,
+        })
+    }
+}

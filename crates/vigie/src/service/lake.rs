@@ -1,0 +1,56 @@
+//! `vigie lake` and `vigie config`: what looks after the data folder without a service.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use vigie_lake::Lake;
+use vigie_model::Tenant;
+
+use crate::arguments::{ConfigCommand, LakeCommand};
+use crate::content::Content;
+use crate::error::Error;
+use crate::output::line;
+use crate::service::config::{Config, Given};
+use crate::service::data::{DataFolder, Locked, columns, now};
+use crate::service::documents::MappedDocuments;
+use crate::service::upkeep::retention;
+
+pub(crate) fn run(command: &LakeCommand) -> Result<ExitCode, Error> {
+    match command {
+        LakeCommand::Status { data } => {
+            let size = DataFolder::new(data).read_lake(&Content::embedded(), &Tenant::default())?.size();
+            line(format_args!("version {}: {} events in {} files, {} bytes", size.version, size.events, size.files, size.bytes))?;
+        }
+        LakeCommand::Compact { data } => {
+            let (_locked, lake) = write(data)?;
+            let done = lake.compact_all(now()).map_err(Error::Failed)?;
+            line(format_args!("{} files became {}", done.files_before, done.files_after))?;
+        }
+        LakeCommand::Purge { data, config } => {
+            let config = Config::load(config.as_deref(), data, &Given::default())?;
+            let (_locked, lake) = write(data)?;
+            let purged = lake.purge(&retention(&config), now()).map_err(Error::Failed)?;
+            line(format_args!("{purged} events are past their time and gone; purge.ndjson in the lake's folder says which days"))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The lake of the default tenant, to write, with no service on the folder.
+fn write(data: &Path) -> Result<(Locked, Lake), Error> {
+    let content = Content::embedded();
+    let folder = DataFolder::new(data);
+    let locked = folder.lock()?;
+    let documents = Arc::new(MappedDocuments::new(&content)?);
+    let lake = Lake::open(&folder.lake(), &Tenant::default(), columns(&content)?, documents).map_err(Error::Failed)?;
+    Ok((locked, lake))
+}
+
+pub(crate) fn config(command: &ConfigCommand) -> Result<ExitCode, Error> {
+    let ConfigCommand::Show { data, config } = command;
+    for (name, value, origin) in Config::load(config.as_deref(), data, &Given::default())?.shown {
+        line(format_args!("{name} = {value}  ({origin})"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

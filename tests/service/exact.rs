@@ -1,0 +1,233 @@
+//! A search finds exactly what a full scan finds, whatever the index excludes.
+
+use std::collections::BTreeSet;
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use vigie_lake::Lake;
+use vigie_model::{Ask, Cell, Column, Documents, QueryEngine as _, Question, Tenant};
+use vigie_tests::service::{Service, deliver};
+use vigie_tests::vigie;
+
+/// Questions before compaction, and again after it.
+const QUESTIONS: usize = 5000;
+/// Of so many questions one is asked without the index too.
+const UNINDEXED_STEP: usize = 25;
+
+struct NoDocuments;
+
+impl Documents for NoDocuments {
+    fn document(&self, _: &str, _: &[u8]) -> Option<String> {
+        None
+    }
+}
+
+#[derive(Deserialize)]
+struct ColumnsFile {
+    columns: Vec<Column>,
+}
+
+fn columns() -> Vec<Column> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../content/schema/columns.toml");
+    toml::from_str::<ColumnsFile>(&std::fs::read_to_string(path).unwrap()).unwrap().columns
+}
+
+fn open(data: &Path) -> Lake {
+    Lake::read(&data.join("lake"), &Tenant::default(), columns(), Arc::new(NoDocuments)).unwrap()
+}
+
+fn rows(lake: &Lake, ask: Ask) -> Vec<Vec<Cell>> {
+    let question = Question { tenant: Tenant::default(), ask, since: None, until: None };
+    let mut answer = lake.ask(&question).unwrap_or_else(|error| panic!("{question:?}: {error}"));
+    let mut all = Vec::new();
+    while let Some(more) = answer.next().unwrap() {
+        all.extend(more);
+    }
+    all
+}
+
+fn text(cell: &Cell) -> String {
+    match cell {
+        Cell::Text(text) => text.clone(),
+        _ => String::new(),
+    }
+}
+
+/// The demo's logs in a data folder, by a service, in several commits.
+fn fill(folder: &Path, data: &Path) {
+    let logs = folder.join("logs");
+    let ran = vigie(&["demo", "--write", logs.to_str().unwrap(), "--events", "6000"]).unwrap();
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let service = Service::start(data, &["--commit-seconds", "0.3"]).unwrap();
+    let token = service.token.clone().unwrap();
+    let mut waiting = vec![logs];
+    while let Some(path) = waiting.pop() {
+        if path.is_dir() {
+            waiting.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.to_string_lossy().ends_with(".json.gz") && !path.to_string_lossy().contains("Digest") {
+            let mut plain = Vec::new();
+            let read = flate2::read::MultiGzDecoder::new(std::fs::File::open(&path).unwrap()).read_to_end(&mut plain);
+            if read.is_ok() {
+                assert_eq!(deliver(service.address, &token, "/api/v1/ingest", &plain).unwrap().0, 200);
+            }
+        }
+    }
+    assert!(service.stop());
+}
+
+/// One event as the full scan sees it.
+struct Event {
+    id: String,
+    raw: String,
+    folded: String,
+    user: String,
+    address: String,
+    operation: String,
+}
+
+fn scan(lake: &Lake) -> Vec<Event> {
+    let sql = "select event_id, raw, actor_user_name, src_endpoint_ip, api_operation from events order by event_id";
+    let event = |row: &Vec<Cell>| Event {
+        id: text(&row[0]),
+        raw: text(&row[1]),
+        folded: text(&row[1]).to_ascii_lowercase(),
+        user: text(&row[2]),
+        address: text(&row[3]),
+        operation: text(&row[4]),
+    };
+    rows(lake, Ask::Sql(sql.to_owned())).iter().map(event).collect()
+}
+
+/// A generator of our own, so that a failure can be run again by its seed.
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self, below: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % below.max(1) as u64) as usize
+    }
+}
+
+fn is_word_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"._-".contains(&byte)
+}
+
+/// Whether a word stands whole in a text: tried at every place.
+fn has_word(text: &str, word: &str) -> bool {
+    let (text, word) = (text.as_bytes(), word.as_bytes());
+    let inside = |at: usize| at > 0 && at < text.len() && is_word_byte(text[at - 1]) && is_word_byte(text[at]);
+    (0..=text.len().saturating_sub(word.len())).any(|at| text[at..].starts_with(word) && !inside(at) && !inside(at + word.len()))
+}
+
+/// A question: how it is written, and what a full scan says of an event.
+type Check = (Ask, String, Box<dyn Fn(&Event) -> bool>);
+
+fn facet(filter: String) -> Ask {
+    Ask::Facet { filter, column: "metadata_uid".to_owned(), limit: 1_000_000 }
+}
+
+fn piece(event: &Event, chance: &mut Chance, length: usize) -> String {
+    let bytes = event.raw.as_bytes();
+    let start = chance.next(bytes.len().saturating_sub(length));
+    String::from_utf8_lossy(&bytes[start..(start + length).min(bytes.len())]).into_owned()
+}
+
+fn question(events: &[Event], chance: &mut Chance) -> Check {
+    let event = &events[chance.next(events.len())];
+    let length = 3 + chance.next(30);
+    let part = piece(event, chance, length);
+    let quoted = part.replace('\\', "\\\\").replace('"', "\\\"");
+    let tokens: Vec<&str> = event.raw.split(|c: char| !c.is_ascii() || !is_word_byte(c as u8)).filter(|token| token.len() > 2).collect();
+    let token = tokens[chance.next(tokens.len())].to_owned();
+    let mut flip = |text: String| if chance.next(4) == 0 { text.to_ascii_uppercase() } else { text };
+    match length % 7 {
+        0 => {
+            let pattern = part.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_").replace('\'', "''");
+            let sql = format!("select metadata_uid, 1 from events where raw like '%{pattern}%'");
+            (Ask::Sql(sql), part.clone(), Box::new(move |event| event.raw.contains(&part)))
+        }
+        1 => {
+            let part: String = part.chars().filter(|c| !c.is_whitespace() && !"()*?\\\"".contains(*c)).collect();
+            let part = if part.is_empty() { "team".to_owned() } else { part };
+            let folded = part.to_ascii_lowercase();
+            (facet(flip(format!("*{part}*"))), part, Box::new(move |event| event.folded.contains(&folded)))
+        }
+        2 => {
+            let word = part.to_ascii_lowercase();
+            (facet(flip(format!("\"{quoted}\""))), part, Box::new(move |event| has_word(&event.folded, &word)))
+        }
+        3 => {
+            let word = token.to_ascii_lowercase();
+            (facet(flip(format!("\"{token}\""))), token, Box::new(move |event| has_word(&event.folded, &word)))
+        }
+        4 => {
+            // A token cut short: found as a part, not as a word.
+            let cut = token.get(1..).unwrap_or_default().to_owned();
+            let folded = cut.to_ascii_lowercase();
+            (facet(format!("*{cut}*")), cut, Box::new(move |event| event.folded.contains(&folded)))
+        }
+        5 => {
+            let (user, address) = (event.user.clone(), event.address.clone());
+            let filter = format!("user:\"{user}\" or ip:\"{address}\"");
+            let same = |left: &str, right: &str| !left.is_empty() && left.eq_ignore_ascii_case(right);
+            (facet(filter), user.clone(), Box::new(move |event| same(&event.user, &user) || same(&event.address, &address)))
+        }
+        _ => {
+            let (operation, word) = (event.operation.clone(), token.to_ascii_lowercase());
+            let filter = format!("operation:\"{operation}\" and not \"{token}\"");
+            let check = move |event: &Event| event.operation.eq_ignore_ascii_case(&operation) && !has_word(&event.folded, &word);
+            (facet(filter), token, Box::new(check))
+        }
+    }
+}
+
+fn found(lake: &Lake, ask: Ask) -> BTreeSet<String> {
+    rows(lake, ask).iter().map(|row| text(&row[0])).collect()
+}
+
+fn compare(data: &Path, chance: &mut Chance) -> (usize, usize) {
+    let (lake, plain) = (open(data), open(data).without_index());
+    let events = scan(&lake);
+    let uid = |event: &Event| serde_json::from_str::<serde_json::Value>(&event.raw).unwrap()["eventID"].as_str().unwrap().to_owned();
+    let uids: Vec<String> = events.iter().map(uid).collect();
+    let mut hits = 0;
+    for number in 0..QUESTIONS {
+        let (ask, what, is_hit) = question(&events, chance);
+        let wanted: BTreeSet<String> = events.iter().zip(&uids).filter(|(event, _)| is_hit(event)).map(|(_, uid)| uid.clone()).collect();
+        hits += wanted.len();
+        assert!(found(&lake, ask.clone()) == wanted, "{ask:?} for {what:?} finds other events than a full scan");
+        if number % UNINDEXED_STEP == 0 {
+            assert!(found(&plain, ask.clone()) == wanted, "{ask:?} without the index");
+        }
+    }
+    (events.len(), hits)
+}
+
+#[test]
+fn done_lake_5_search_equals_a_full_scan() {
+    let seed = std::env::var("VIGIE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0xE4AC_7001);
+    println!("seed {seed}");
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    fill(folder.path(), &data);
+    let mut chance = Chance(seed);
+    let files = open(&data).size().files;
+    let (events, hits) = compare(&data, &mut chance);
+    let before: Vec<String> = scan(&open(&data)).into_iter().map(|event| event.id).collect();
+    let ran = vigie(&["lake", "compact", "--data", data.to_str().unwrap()]).unwrap();
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let compacted = open(&data).size().files;
+    assert!(compacted < files, "{files} files became {compacted}");
+    let after: Vec<String> = scan(&open(&data)).into_iter().map(|event| event.id).collect();
+    assert!(before == after, "compaction changes no id");
+    let (_, more) = compare(&data, &mut chance);
+    println!(
+        "{} questions over {events} events in {files} and then {compacted} files: the same {} hits as a full scan",
+        2 * QUESTIONS,
+        hits + more
+    );
+}

@@ -1,0 +1,24 @@
+//! The service as its clients know it: nothing acknowledged is lost, nothing is stored twice.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test fails by panicking"
+)]
+
+mod clients;
+mod crash;
+mod exact;
+mod faults;
+mod first;
+mod hostile;
+mod readers;
+
+/// The Python that `make test` set up.
+fn python() -> std::path::PathBuf {
+    let test = std::env::current_exe().unwrap_or_default();
+    let beside = test.ancestors().nth(3).map(|target| target.join("python/bin/python")).filter(|path| path.is_file());
+    beside.unwrap_or_else(|| "python3".into())
+}
