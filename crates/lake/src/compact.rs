@@ -124,7 +124,7 @@ impl Lake {
 
     /// The rows of files, each sorted, as one sorted stream that holds little of each.
     fn sorted(&self, files: &[DataFile]) -> Result<SendableRecordBatchStream, DataFusionError> {
-        let schema = TableSchema::from_file_schema(Arc::clone(&self.schema));
+        let schema = TableSchema::from(Arc::clone(&self.schema));
         let group = |file: &DataFile| {
             let path = self.root.join(&file.path);
             FileGroup::new(vec![PartitionedFile::new(path.to_string_lossy().trim_start_matches('/'), file.bytes)])

@@ -6,6 +6,9 @@ use std::time::Duration;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType, UInt64Type};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::catalog::{
+    CatalogProvider as _, CatalogProviderList as _, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider,
+};
 use datafusion::common::DataFusionError;
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::SessionStateBuilder;
@@ -37,6 +40,9 @@ pub(crate) const QUERY_TIME_MAX: Duration = Duration::from_secs(300);
 const STATEMENT_BYTES_MAX: usize = 64 * 1024;
 /// Nesting of a statement.
 const STATEMENT_DEPTH_MAX: usize = 40;
+/// Where the one table of a session stands.
+const CATALOG: &str = "vigie";
+const SCHEMA: &str = "lake";
 /// Steps of a histogram.
 const STEPS_MAX: usize = 400;
 
@@ -57,6 +63,8 @@ impl Engine {
         let config = SessionConfig::new()
             .with_target_partitions(threads)
             .with_information_schema(true)
+            .with_default_catalog_and_schema(CATALOG, SCHEMA)
+            .with_create_default_catalog_and_schema(false)
             .set_usize("datafusion.sql_parser.recursion_limit", STATEMENT_DEPTH_MAX);
         let state = SessionStateBuilder::new_with_default_features()
             .with_config(config)
@@ -75,6 +83,7 @@ impl Engine {
 /// Where the words of an error come from.
 fn said(error: DataFusionError) -> QueryError {
     let text = crate::table::sentence(error.strip_backtrace());
+    let text = text.strip_prefix("Error during planning: ").map_or(text.clone(), str::to_owned);
     match error.find_root() {
         DataFusionError::ResourcesExhausted(_) => QueryError::Limit(format!(
             "the query needs more than {} MiB of memory; ask for fewer columns or a shorter time: {text}",
@@ -91,9 +100,12 @@ impl Lake {
     fn session(&self) -> Result<(SessionContext, u64), QueryError> {
         let version = self.current();
         let number = version.number;
-        let lists = Arc::new(datafusion::catalog::MemoryCatalogProviderList::new());
-        let state = SessionStateBuilder::new_from_existing(self.engine.state.clone()).with_catalog_list(lists).build();
-        let context = SessionContext::new_with_state(state);
+        let catalog = MemoryCatalogProvider::new();
+        catalog.register_schema(SCHEMA, Arc::new(MemorySchemaProvider::new())).map_err(said)?;
+        let catalogs = MemoryCatalogProviderList::new();
+        catalogs.register_catalog(CATALOG.to_owned(), Arc::new(catalog));
+        let builder = SessionStateBuilder::new_from_existing(self.engine.state.clone());
+        let context = SessionContext::new_with_state(builder.with_catalog_list(Arc::new(catalogs)).build());
         let table = scan::EventsTable::new(&self.root, version, &self.columns, &self.schema, self.is_indexed);
         context.register_table("events", Arc::new(table)).map_err(said)?;
         context.register_udf(ocsf::function(Arc::clone(&self.documents)));

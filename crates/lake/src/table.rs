@@ -4,7 +4,7 @@
 //! engine which reads Delta reads the lake while no Vigie runs.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use deltalake_core::DeltaTableBuilder;
@@ -57,7 +57,6 @@ pub(crate) struct Version {
 pub(crate) struct Table {
     log_store: LogStoreRef,
     state: DeltaTableState,
-    pub(crate) root: PathBuf,
 }
 
 /// What a commit says it was, to readers of the log.
@@ -100,7 +99,7 @@ impl Table {
                 root.display()
             ));
         }
-        Ok(Some(Table { log_store, state, root: root.to_owned() }))
+        Ok(Some(Table { log_store, state }))
     }
 
     /// Makes the table in a folder.
@@ -118,7 +117,7 @@ impl Table {
             .await
             .map_err(sentence)?;
         let state = DeltaTableState::try_new(log_store.as_ref(), None).await.map_err(sentence)?;
-        Ok(Table { log_store, state, root: root.to_owned() })
+        Ok(Table { log_store, state })
     }
 
     /// Reads what others wrote since.

@@ -203,11 +203,6 @@ impl Spool {
         Ok(damages)
     }
 
-    /// Reads one entry back.
-    pub(crate) fn read(&self, span: Span) -> io::Result<Entry> {
-        read_entry(&mut File::open(self.path(span.end.segment))?, span)
-    }
-
     /// Where the folder is.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
@@ -342,7 +337,7 @@ mod tests {
         let mut spans = Vec::new();
         let damages = spool.scan(from, &mut |span| spans.push(span)).unwrap();
         for span in spans {
-            texts.push(String::from_utf8(spool.read(span).unwrap().delivery.body).unwrap());
+            texts.push(String::from_utf8(read_in(folder, span).unwrap().delivery.body).unwrap());
         }
         (texts, damages.len())
     }
