@@ -54,7 +54,7 @@ impl Service {
         let mut line = String::new();
         while lines.read_line(&mut line)? > 0 {
             said.push_str(&line);
-            if let Some(rest) = line.split_once("on http://").map(|(_, rest)| rest) {
+            if let Some(rest) = line.strip_prefix("vigie ").and_then(|rest| rest.split_once("on http://")).map(|(_, rest)| rest) {
                 address = rest.split_once(',').and_then(|(address, _)| address.parse().ok());
             }
             if let Some((_, secret)) = line.split_once("token (shown this once): ") {

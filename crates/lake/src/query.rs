@@ -11,7 +11,7 @@ use datafusion::catalog::{
 };
 use datafusion::common::DataFusionError;
 use datafusion::dataframe::DataFrame;
-use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::{FunctionRegistry as _, SessionStateBuilder};
 use datafusion::execution::context::SessionContext;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -40,6 +40,9 @@ pub(crate) const QUERY_TIME_MAX: Duration = Duration::from_secs(300);
 const STATEMENT_BYTES_MAX: usize = 64 * 1024;
 /// Nesting of a statement.
 const STATEMENT_DEPTH_MAX: usize = 40;
+/// Functions that make as much as they are told, which no limit on memory sees: not there.
+const GROWING_FUNCTIONS: [&str; 9] =
+    ["repeat", "lpad", "rpad", "space", "array_repeat", "list_repeat", "array_resize", "list_resize", "range"];
 /// Where the one table of a session stands.
 const CATALOG: &str = "vigie";
 const SCHEMA: &str = "lake";
@@ -66,11 +69,14 @@ impl Engine {
             .with_default_catalog_and_schema(CATALOG, SCHEMA)
             .with_create_default_catalog_and_schema(false)
             .set_usize("datafusion.sql_parser.recursion_limit", STATEMENT_DEPTH_MAX);
-        let state = SessionStateBuilder::new_with_default_features()
+        let mut state = SessionStateBuilder::new_with_default_features()
             .with_config(config)
             .with_runtime_env(runtime)
             .with_table_functions(Default::default())
             .build();
+        for name in GROWING_FUNCTIONS {
+            state.deregister_udf(name).map_err(crate::table::sentence)?;
+        }
         Ok(Engine { state })
     }
 

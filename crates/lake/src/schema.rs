@@ -22,20 +22,6 @@ pub(crate) const REASON: &str = "reason";
 pub(crate) const DELIVERED: &str = "delivered";
 pub(crate) const INGESTED: &str = "ingested";
 
-/// What stands beside the promoted columns: name and what it is, for people.
-pub(crate) const OWN: [(&str, &str); 10] = [
-    (EVENT_ID, "the id of the event: 32 hexadecimal digits, sorting by time"),
-    (LOG, "the log type of the record"),
-    (SOURCE, "where Vigie took it in"),
-    (MAPPING, "the version of the mapping that made the event"),
-    (REASON, "why a record is in quarantine (its class_uid is 0)"),
-    (DELIVERED, "when it was delivered to where Vigie took it from"),
-    (INGESTED, "when Vigie took it in"),
-    (RAW, "the record, byte for byte"),
-    (RAW_BINARY, "the record when it is no UTF-8"),
-    (DAY, "the day of time, UTC: what files are partitioned by"),
-];
-
 /// The type of every instant: microseconds, UTC.
 pub(crate) fn instant() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))

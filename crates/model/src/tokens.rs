@@ -61,7 +61,10 @@ impl TokenInfo {
 /// Keeps tokens.
 pub trait Tokens: Send + Sync {
     /// The token with this secret, unless it ended.
-    fn check(&self, secret: &str, now: Millis) -> Option<TokenInfo>;
+    ///
+    /// # Errors
+    /// A sentence, when the state cannot be read: whether the token is good is not known.
+    fn check(&self, secret: &str, now: Millis) -> Result<Option<TokenInfo>, String>;
 
     /// Makes a token. Its secret is given once and kept nowhere.
     ///

@@ -33,6 +33,8 @@ pub(crate) enum Denied {
     TooMany,
     /// Its token may not do this.
     Scope(Need),
+    /// Tokens cannot be looked up now.
+    Unknown,
 }
 
 impl Denied {
@@ -42,6 +44,7 @@ impl Denied {
             Denied::Missing => "this needs a token: send the header `Authorization: Bearer TOKEN`",
             Denied::Wrong => "the token is not valid: make one with `vigie token create`",
             Denied::TooMany => "too many wrong tokens: wait a second",
+            Denied::Unknown => "tokens cannot be checked now; send it again, nothing of this delivery was kept",
             Denied::Scope(Need::Ingest) => "the token may not bring records: make one with the scope `ingest`",
             Denied::Scope(_) => "the token may not ask questions: make one with the scope `search`",
         }
@@ -70,7 +73,7 @@ impl FailedLogins {
 pub(crate) fn authorise(shared: &Inner, headers: &HeaderMap, need: Need) -> Result<TokenInfo, Denied> {
     let secret = secret_of(headers).ok_or(Denied::Missing)?;
     let now = (shared.ports.clock)();
-    let Some(token) = shared.ports.tokens.check(&secret, now) else {
+    let Some(token) = shared.ports.tokens.check(&secret, now).map_err(|_| Denied::Unknown)? else {
         return Err(if shared.failed_logins.count(now) { Denied::Wrong } else { Denied::TooMany });
     };
     let is_allowed = match need {

@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
         encoder.write_all(bytes).unwrap();
         encoder.finish().unwrap()
     }
@@ -138,6 +138,6 @@ mod tests {
         assert!(matches!(inflate("zstd", &plain, 1024), Err(BodyError::Bad(_))));
         assert!(matches!(inflate("br", &plain, 1024), Err(BodyError::Unknown(_))));
         let bomb = gzip(&vec![0; 20 * 1024 * 1024]);
-        assert_eq!(inflate("gzip", &bomb, usize::MAX), Err(BodyError::TooLarge { bytes_max: usize::MAX }));
+        assert!(matches!(inflate("gzip", &bomb, usize::MAX), Err(BodyError::TooLarge { .. })));
     }
 }

@@ -100,6 +100,7 @@ impl From<Denied> for No {
         match denied {
             Denied::Missing => no(StatusCode::UNAUTHORIZED, 2, "Token is required"),
             Denied::Wrong => no(StatusCode::FORBIDDEN, 4, "Invalid token"),
+            Denied::Unknown => no(StatusCode::SERVICE_UNAVAILABLE, 9, denied.sentence()),
             Denied::TooMany => no(StatusCode::TOO_MANY_REQUESTS, 9, denied.sentence()),
             Denied::Scope(_) => no(StatusCode::FORBIDDEN, 1, denied.sentence()),
         }

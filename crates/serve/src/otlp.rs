@@ -172,7 +172,7 @@ pub(crate) fn grpc(
 fn denied(denied: Denied) -> Status {
     match denied {
         Denied::Missing | Denied::Wrong => Status::unauthenticated(denied.sentence()),
-        Denied::TooMany => Status::unavailable(denied.sentence()),
+        Denied::TooMany | Denied::Unknown => Status::unavailable(denied.sentence()),
         Denied::Scope(_) => Status::permission_denied(denied.sentence()),
     }
 }

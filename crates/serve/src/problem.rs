@@ -113,6 +113,9 @@ impl From<Denied> for Problem {
         let detail = denied.sentence();
         match denied {
             Denied::Missing | Denied::Wrong => Problem::new("token", "No valid token", StatusCode::UNAUTHORIZED, detail),
+            Denied::Unknown => {
+                Problem::new("unavailable", "Tokens cannot be checked now", StatusCode::SERVICE_UNAVAILABLE, detail).after(5)
+            }
             Denied::TooMany => Problem::new("wait", "Too many requests", StatusCode::TOO_MANY_REQUESTS, detail).after(1),
             Denied::Scope(_) => Problem::new("scope", "The token may not do this", StatusCode::FORBIDDEN, detail),
         }

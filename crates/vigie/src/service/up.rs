@@ -70,6 +70,9 @@ pub(crate) fn run(options: &UpOptions) -> Result<ExitCode, Error> {
     let state = Arc::new(State::open(&data.state()).map_err(Error::Failed)?);
     let listeners = listen(&config, &tenant)?;
     let address = listeners.http.local_addr()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("serve").enable_all().build()?;
+    // From here on a stop is heard, also while the lake is opened.
+    let stopped = runtime.block_on(async { stopped() })?;
     let lake = Lake::open(&data.lake(), &tenant, columns(&content)?, Arc::new(MappedDocuments::new(&content)?));
     let lake = Arc::new(lake.map_err(Error::Failed)?.with_query_time(Duration::from_secs(config.query_seconds)));
     let intake = Arc::new(intake(&content, &config, &data, &tenant, &lake)?);
@@ -82,8 +85,8 @@ pub(crate) fn run(options: &UpOptions) -> Result<ExitCode, Error> {
         clock: now,
         health: Arc::new(Parts { intake: Arc::clone(&intake), lake, data }),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("serve").enable_all().build()?;
-    runtime.block_on(vigie_serve::serve(listeners, ports, stopped())).map_err(Error::Failed)?;
+    note(format_args!("ready; Ctrl-C stops it"));
+    runtime.block_on(vigie_serve::serve(listeners, ports, stopped)).map_err(Error::Failed)?;
     drop(runtime);
     drop(upkeep);
     // The last owner of the intake commits what waits.
@@ -142,18 +145,17 @@ fn greet(state: &State, data: &DataFolder, address: SocketAddr, tenant: &Tenant)
         ));
         note(format_args!("more tokens: vigie token create NAME --scope ingest --data {folder}"));
     }
-    note(format_args!("ready; Ctrl-C stops it"));
     Ok(())
 }
 
-/// Ends when somebody asks the process to stop.
-async fn stopped() {
+/// Ends when somebody asks the process to stop. Hears it from the call on.
+fn stopped() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
