@@ -141,7 +141,8 @@ fn question(events: &[Event], chance: &mut Chance) -> Check {
     let length = 3 + chance.next(30);
     let part = piece(event, chance, length);
     let quoted = part.replace('\\', "\\\\").replace('"', "\\\"");
-    let tokens: Vec<&str> = event.raw.split(|c: char| !c.is_ascii() || !is_word_byte(c as u8)).filter(|token| token.len() > 2).collect();
+    let tokens: Vec<&str> =
+        event.raw.split(|c: char| !c.is_ascii() || !is_word_byte(c as u8)).filter(|token| token.len() > 2).collect();
     let token = tokens[chance.next(tokens.len())].to_owned();
     let mut flip = |text: String| if chance.next(4) == 0 { text.to_ascii_uppercase() } else { text };
     match length % 7 {
@@ -192,12 +193,14 @@ fn found(lake: &Lake, ask: Ask) -> BTreeSet<String> {
 fn compare(data: &Path, chance: &mut Chance) -> (usize, usize) {
     let (lake, plain) = (open(data), open(data).without_index());
     let events = scan(&lake);
-    let uid = |event: &Event| serde_json::from_str::<serde_json::Value>(&event.raw).unwrap()["eventID"].as_str().unwrap().to_owned();
+    let uid =
+        |event: &Event| serde_json::from_str::<serde_json::Value>(&event.raw).unwrap()["eventID"].as_str().unwrap().to_owned();
     let uids: Vec<String> = events.iter().map(uid).collect();
     let mut hits = 0;
     for number in 0..QUESTIONS {
         let (ask, what, is_hit) = question(&events, chance);
-        let wanted: BTreeSet<String> = events.iter().zip(&uids).filter(|(event, _)| is_hit(event)).map(|(_, uid)| uid.clone()).collect();
+        let wanted: BTreeSet<String> =
+            events.iter().zip(&uids).filter(|(event, _)| is_hit(event)).map(|(_, uid)| uid.clone()).collect();
         hits += wanted.len();
         assert!(found(&lake, ask.clone()) == wanted, "{ask:?} for {what:?} finds other events than a full scan");
         if number % UNINDEXED_STEP == 0 {

@@ -83,7 +83,8 @@ fn done_lake_2_t5_a_full_disk_refuses_and_resumes() {
     let data = mount.join("data");
     let service = Service::start(&data, &["--commit-seconds", "0.1"]).unwrap();
     let token = service.token.clone().unwrap();
-    let send = |first: u64| deliver(service.address, &token, "/api/v1/ingest/aws/cloudtrail", batch(first, 10).as_bytes()).unwrap();
+    let send =
+        |first: u64| deliver(service.address, &token, "/api/v1/ingest/aws/cloudtrail", batch(first, 10).as_bytes()).unwrap();
     assert_eq!(send(0).0, 200);
     let ballast = mount.join("ballast");
     std::fs::write(&ballast, vec![1u8; 90 * 1024 * 1024]).unwrap();

@@ -23,7 +23,9 @@ fn records_are_counted_after_a_kill_and_without_a_service() {
     assert!(second.contains(&format!("process id {}", service.process())), "{second}");
     assert!(service.stop());
 
-    let ran = vigie(&["sql", "select count(*) as n, count(distinct metadata_uid) as d from events", "--data", data.to_str().unwrap()]).unwrap();
+    let ran =
+        vigie(&["sql", "select count(*) as n, count(distinct metadata_uid) as d from events", "--data", data.to_str().unwrap()])
+            .unwrap();
     assert_eq!(ran.out.trim(), json!({ "n": 100, "d": 100 }).to_string(), "{}", ran.err);
     let ran = vigie(&["search", "user:team-7 \"file-7\"", "--data", data.to_str().unwrap()]).unwrap();
     let row: serde_json::Value = serde_json::from_str(ran.out.trim()).expect(&ran.err);
@@ -36,16 +38,21 @@ fn bad_records_cost_themselves_and_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let service = Service::start(folder.path(), &["--commit-seconds", "0.1"]).unwrap();
     let token = service.token.clone().unwrap();
-    let body = [record(1), "{\"broken\": ".to_owned(), "not json".to_owned(), record(2), "{\"eventTime\":1}".to_owned()].join("\n");
+    let body =
+        [record(1), "{\"broken\": ".to_owned(), "not json".to_owned(), record(2), "{\"eventTime\":1}".to_owned()].join("\n");
     let (status, answer) = deliver(service.address, &token, "/api/v1/ingest/aws/cloudtrail", body.as_bytes()).unwrap();
     assert_eq!((status, answer["accepted"].as_u64(), answer["rejected"].as_u64()), (200, Some(2), Some(3)), "{answer}");
-    let reasons: Vec<&str> = answer["rejects"].as_array().unwrap().iter().filter_map(|reject| reject["reason"].as_str()).collect();
+    let reasons: Vec<&str> =
+        answer["rejects"].as_array().unwrap().iter().filter_map(|reject| reject["reason"].as_str()).collect();
     assert!(reasons.contains(&"is no record of aws/cloudtrail"), "{reasons:?}");
     let (status, answer) = deliver(service.address, &token, "/api/v1/ingest/no/such", body.as_bytes()).unwrap();
     assert!(status == 404 && answer.to_string().contains("no/such"), "{status} {answer}");
     let (status, _) = request(service.address, "POST", "/api/v1/ingest", &[("authorization", "Bearer wrong")], b"{}").unwrap();
     assert_eq!(status, 401);
-    let rows = until(|| ask(service.address, &token, "select raw, reason from events where reason is not null order by raw").unwrap(), 3);
+    let rows = until(
+        || ask(service.address, &token, "select raw, reason from events where reason is not null order by raw").unwrap(),
+        3,
+    );
     assert_eq!(rows[0][0].as_str(), Some("not json"), "{rows:?}");
 }
 

@@ -220,4 +220,3 @@ fn range(name: &str, value: &Expr, from: &Bound, to: &Bound, read: &dyn Fn(&str)
         (None, None) => value().is_not_null(),
     })
 }
-

@@ -62,10 +62,12 @@ impl ObjectStore for DurableFolder {
         let may_replace = match options.mode {
             PutMode::Overwrite => true,
             PutMode::Create => false,
-            PutMode::Update(_) => return Err(object_store::Error::NotImplemented {
-                operation: "conditional update".to_owned(),
-                implementer: self.to_string(),
-            }),
+            PutMode::Update(_) => {
+                return Err(object_store::Error::NotImplemented {
+                    operation: "conditional update".to_owned(),
+                    implementer: self.to_string(),
+                });
+            }
         };
         let target = self.inner.path_to_filesystem(location)?;
         match write_durably(&target, &payload, may_replace) {

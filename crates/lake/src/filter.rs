@@ -270,7 +270,9 @@ impl<'t> Parser<'t> {
             }
         }
         if self.peek().is_none_or(|next| next.is_whitespace() || next == ')') {
-            return Err(self.error(&format!("`{name}:` has no value; write `{name}:*` for any, `{name}:\"\"` for the empty text")));
+            return Err(
+                self.error(&format!("`{name}:` has no value; write `{name}:*` for any, `{name}:\"\"` for the empty text"))
+            );
         }
         let written = self.value()?;
         if written.is_quoted {
@@ -295,9 +297,10 @@ impl<'t> Parser<'t> {
             Some(end) => self.rest().get(..end).unwrap_or_default(),
             None => return Err(self.error("a bracket is not closed")),
         };
-        let (from, to) = inside.split_once(" TO ").or_else(|| inside.split_once(" to ")).ok_or_else(|| {
-            self.error("a range is written [A TO B], either side may be *")
-        })?;
+        let (from, to) = inside
+            .split_once(" TO ")
+            .or_else(|| inside.split_once(" to "))
+            .ok_or_else(|| self.error("a range is written [A TO B], either side may be *"))?;
         self.at += inside.len() + 1;
         let bound = |text: &str| match text.trim().trim_matches('"') {
             "*" => Bound::Open,

@@ -1,8 +1,8 @@
 //! One tenant's events: commits, and the version that queries read.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 use hashbrown::HashMap;

@@ -210,7 +210,9 @@ impl Needle {
     /// Whether the file may hold an event.
     pub(crate) fn may_hold_id(&self, id: u128) -> io::Result<bool> {
         if !self.loaded_ids.is_empty() {
-            let read = |place: usize| self.loaded_ids.get(place * 2..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u16::from_le_bytes(*bytes));
+            let read = |place: usize| {
+                self.loaded_ids.get(place * 2..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u16::from_le_bytes(*bytes))
+            };
             return Ok(fuse::may_hold(self.ids.0, id_key(id), read));
         }
         self.ask::<u16, 2>(self.ids.0, self.ids.1, id_key(id))
@@ -267,7 +269,8 @@ impl Numbers<'_> {
     fn shape(&mut self) -> io::Result<Shape> {
         let seed = u64::from_le_bytes(self.take()?);
         let (segment_length, segment_count) = (self.u32()?, self.u32()?);
-        let fits = segment_length == 0 || (segment_length.is_power_of_two() && segment_length <= 1 << 18 && segment_count < 1 << 20);
+        let fits =
+            segment_length == 0 || (segment_length.is_power_of_two() && segment_length <= 1 << 18 && segment_count < 1 << 20);
         if !fits {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a filter has no possible shape"));
         }

@@ -67,7 +67,8 @@ impl ScalarUDFImpl for Ocsf {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let rows = args.number_rows;
         let array = |at: usize| -> Result<ArrayRef> {
-            let value = args.args.get(at).ok_or_else(|| exec_datafusion_err!("ocsf() wants one path, such as ocsf('api.operation')"))?;
+            let value =
+                args.args.get(at).ok_or_else(|| exec_datafusion_err!("ocsf() wants one path, such as ocsf('api.operation')"))?;
             Ok(cast(&value.to_array(rows)?, &DataType::Utf8View)?)
         };
         let (logs, records, paths) = (array(0)?, array(1)?, array(2)?);
@@ -75,7 +76,11 @@ impl ScalarUDFImpl for Ocsf {
         let mut values = StringViewBuilder::with_capacity(rows);
         for row in 0..rows {
             let is_there = logs.is_valid(row) && records.is_valid(row) && paths.is_valid(row);
-            values.append_option(if is_there { value(&*self.documents, logs.value(row), records.value(row), paths.value(row)) } else { None });
+            values.append_option(if is_there {
+                value(&*self.documents, logs.value(row), records.value(row), paths.value(row))
+            } else {
+                None
+            });
         }
         Ok(ColumnarValue::Array(Arc::new(values.finish())))
     }

@@ -56,10 +56,9 @@ fn span(filter: &Expr) -> Span {
                 Span::ALL
             }
         }
-        Expr::Between(between) if !between.negated => match (clock(&between.expr), instant(&between.low), instant(&between.high)) {
-            (Some(place), Some(low), Some(high)) => {
-                bound(Operator::GtEq, place, low).and(bound(Operator::LtEq, place, high))
-            }
+        Expr::Between(between) if !between.negated => match (clock(&between.expr), instant(&between.low), instant(&between.high))
+        {
+            (Some(place), Some(low), Some(high)) => bound(Operator::GtEq, place, low).and(bound(Operator::LtEq, place, high)),
             _ => Span::ALL,
         },
         _ => Span::ALL,
@@ -148,9 +147,7 @@ fn is_raw(expression: &Expr) -> bool {
 
 fn text(expression: &Expr) -> Option<&str> {
     match expression {
-        Expr::Literal(ScalarValue::Utf8(text) | ScalarValue::Utf8View(text) | ScalarValue::LargeUtf8(text), _) => {
-            text.as_deref()
-        }
+        Expr::Literal(ScalarValue::Utf8(text) | ScalarValue::Utf8View(text) | ScalarValue::LargeUtf8(text), _) => text.as_deref(),
         _ => None,
     }
 }
@@ -208,10 +205,7 @@ mod tests {
             (col("raw").ilike(lit("%\"stratus\"%")), Want::Anything),
             (col("actor").eq(lit("a")).and(col("region").eq(lit("b"))), actor("a")),
             (col("actor").eq(lit("a")).or(col("region").eq(lit("b"))), Want::Anything),
-            (
-                col("actor").in_list(vec![lit("a"), lit("b")], false),
-                Want::Either(vec![actor("a"), actor("b")]),
-            ),
+            (col("actor").in_list(vec![lit("a"), lit("b")], false), Want::Either(vec![actor("a"), actor("b")])),
         ];
         for (filter, wanted) in cases {
             assert_eq!(want_of(&filter, &columns()), wanted, "{filter}");

@@ -11,10 +11,10 @@ use datafusion::catalog::{
 };
 use datafusion::common::DataFusionError;
 use datafusion::dataframe::DataFrame;
-use datafusion::execution::{FunctionRegistry as _, SessionStateBuilder};
 use datafusion::execution::context::SessionContext;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::{FunctionRegistry as _, SessionStateBuilder};
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::{Expr, cast};
@@ -135,7 +135,12 @@ impl Lake {
     }
 
     /// The events of a span that match a filter.
-    async fn matching(&self, context: &SessionContext, filter: &str, span: (Option<Millis>, Option<Millis>)) -> Result<DataFrame, QueryError> {
+    async fn matching(
+        &self,
+        context: &SessionContext,
+        filter: &str,
+        span: (Option<Millis>, Option<Millis>),
+    ) -> Result<DataFrame, QueryError> {
         let instant = |millis: Millis| {
             lit(datafusion::common::ScalarValue::TimestampMicrosecond(Some(millis.saturating_mul(1000)), Some("UTC".into())))
         };
@@ -328,7 +333,9 @@ fn reader(column: &ArrayRef) -> Result<CellReader<'_>, QueryError> {
         }
         DataType::UInt64 => {
             let array = column.as_primitive::<UInt64Type>();
-            Box::new(|row| i64::try_from(array.value(row)).map_or_else(|_| Cell::Text(array.value(row).to_string()), Cell::Integer))
+            Box::new(|row| {
+                i64::try_from(array.value(row)).map_or_else(|_| Cell::Text(array.value(row).to_string()), Cell::Integer)
+            })
         }
         DataType::Float64 => {
             let array = column.as_primitive::<Float64Type>();

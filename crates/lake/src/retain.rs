@@ -65,7 +65,8 @@ impl Lake {
     fn purge_file(&self, file: &DataFile, age: u32, retention: &Retention, now: Millis) -> Result<u64, String> {
         let failed = |error: io::Error| format!("`{}`: {error}", file.path);
         let counts = logs_of(&self.root.join(&file.path)).map_err(failed)?;
-        let ended: BTreeMap<String, u64> = counts.iter().filter(|(log, _)| age > retention.days_of(log)).map(|(log, count)| (log.clone(), *count)).collect();
+        let ended: BTreeMap<String, u64> =
+            counts.iter().filter(|(log, _)| age > retention.days_of(log)).map(|(log, count)| (log.clone(), *count)).collect();
         if ended.is_empty() {
             return Ok(0);
         }

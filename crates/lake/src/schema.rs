@@ -54,11 +54,8 @@ fn arrow_type(kind: ColumnKind) -> DataType {
 
 /// The same schema with the day, as the table's log writes it.
 pub(crate) fn delta_fields(schema: &Schema) -> Vec<StructField> {
-    let mut fields: Vec<StructField> = schema
-        .fields()
-        .iter()
-        .map(|field| StructField::new(field.name().clone(), delta_type(field.data_type()), true))
-        .collect();
+    let mut fields: Vec<StructField> =
+        schema.fields().iter().map(|field| StructField::new(field.name().clone(), delta_type(field.data_type()), true)).collect();
     fields.push(StructField::new(DAY, DeltaType::Primitive(PrimitiveType::Date), true));
     fields
 }

@@ -92,7 +92,8 @@ impl Table {
             return Ok(None);
         }
         let state = DeltaTableState::try_new(log_store.as_ref(), None).await.map_err(sentence)?;
-        let format = state.metadata().configuration().get("vigie.format").and_then(|number| number.parse().ok()).unwrap_or(FORMAT);
+        let format =
+            state.metadata().configuration().get("vigie.format").and_then(|number| number.parse().ok()).unwrap_or(FORMAT);
         if format > FORMAT {
             return Err(format!(
                 "`{}` has format {format}, and this vigie knows up to {FORMAT}: use a newer vigie",

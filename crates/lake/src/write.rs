@@ -212,7 +212,12 @@ pub(crate) fn by_day(batch: &EventBatch, columns: &[Column], is_kept: impl Fn(us
 }
 
 /// The rows of a batch in the order of `rows`, as Arrow has them.
-pub(crate) fn record_batch(batch: &EventBatch, columns: &[Column], rows: &[usize], schema: &SchemaRef) -> io::Result<RecordBatch> {
+pub(crate) fn record_batch(
+    batch: &EventBatch,
+    columns: &[Column],
+    rows: &[usize],
+    schema: &SchemaRef,
+) -> io::Result<RecordBatch> {
     let mut arrays: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
     let mut ids = BinaryBuilder::with_capacity(rows.len(), rows.len() * 16);
     for row in rows {
@@ -237,9 +242,7 @@ pub(crate) fn record_batch(batch: &EventBatch, columns: &[Column], rows: &[usize
 fn promoted(kind: ColumnKind, values: &ColumnValues, rows: &[usize]) -> ArrayRef {
     match values {
         ColumnValues::Text(column) => texts(column, rows),
-        ColumnValues::Integer(values) if kind == ColumnKind::TimeMs => {
-            instants(rows, |row| values.get(row).copied().flatten())
-        }
+        ColumnValues::Integer(values) if kind == ColumnKind::TimeMs => instants(rows, |row| values.get(row).copied().flatten()),
         ColumnValues::Integer(values) => {
             let mut builder = Int64Builder::with_capacity(rows.len());
             rows.iter().for_each(|row| builder.append_option(values.get(*row).copied().flatten()));
@@ -268,4 +271,3 @@ fn texts(column: &TextColumn, rows: &[usize]) -> ArrayRef {
     }
     Arc::new(builder.finish())
 }
-

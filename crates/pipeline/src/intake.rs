@@ -359,7 +359,11 @@ impl Committer {
                 break;
             }
             let wait = until.map_or(Duration::from_millis(500), |until| until.saturating_duration_since(now));
-            shared = self.inner.changed.wait_timeout(shared, wait).map_or_else(|poisoned| poisoned.into_inner().0, |(shared, _)| shared);
+            shared = self
+                .inner
+                .changed
+                .wait_timeout(shared, wait)
+                .map_or_else(|poisoned| poisoned.into_inner().0, |(shared, _)| shared);
         }
         reached.map(|position| (rows, position, count))
     }
@@ -396,10 +400,8 @@ impl Committer {
         let mark = LaneMark { lane: self.lane.clone(), number };
         let mut wait = RETRY_FIRST;
         loop {
-            let done = self
-                .journal
-                .put(&self.lane, number, Reach { position, rules: 0 })
-                .and_then(|()| self.store.commit(rows, &mark));
+            let done =
+                self.journal.put(&self.lane, number, Reach { position, rules: 0 }).and_then(|()| self.store.commit(rows, &mark));
             match done {
                 Ok(committed) => {
                     let mut shared = self.inner.shared();

@@ -164,9 +164,7 @@ impl Shaper {
         }
         let is_free = forced.is_none_or(|forced| forced == self.generic);
         match rows.get_mut(self.generic) {
-            Some(row) if is_free && record.first() == Some(&b'{') => {
-                self.lane_record(self.generic, record, row, event, taking)
-            }
+            Some(row) if is_free && record.first() == Some(&b'{') => self.lane_record(self.generic, record, row, event, taking),
             _ => Fate::Foreign,
         }
     }

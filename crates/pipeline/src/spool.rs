@@ -81,8 +81,7 @@ pub(crate) fn encode(delivery: &Delivery, number: u64, received: Millis) -> Resu
 
 fn decode(payload: &[u8]) -> Option<Entry> {
     let (head, body) = postcard::take_from_bytes::<Head>(payload).ok()?;
-    let delivery =
-        Delivery { tenant: Tenant(head.tenant), log: head.log.map(LogType), source: head.source, body: body.to_vec() };
+    let delivery = Delivery { tenant: Tenant(head.tenant), log: head.log.map(LogType), source: head.source, body: body.to_vec() };
     Some(Entry { number: head.number, received: head.received, delivery })
 }
 
@@ -175,7 +174,8 @@ impl Spool {
         let is_done = |number: u64, size: u64| {
             number < before.segment || (number == before.segment && before.offset >= size && Some(number) != written)
         };
-        let done: Vec<u64> = self.sizes.iter().filter(|(number, size)| is_done(**number, **size)).map(|(number, _)| *number).collect();
+        let done: Vec<u64> =
+            self.sizes.iter().filter(|(number, size)| is_done(**number, **size)).map(|(number, _)| *number).collect();
         for number in done {
             // A segment that stays is read and known again at the next start: nothing is lost by it.
             if std::fs::remove_file(self.path(number)).is_ok() {
@@ -365,7 +365,11 @@ mod tests {
         for length in 0..whole.len() {
             std::fs::write(&path, &whole[..length]).unwrap();
             let kept = ends.iter().filter(|end| end.offset <= length as u64).count();
-            assert_eq!(read(folder.path(), Position::default()), (texts[..kept].iter().map(|t| (*t).to_owned()).collect(), 0), "{length}");
+            assert_eq!(
+                read(folder.path(), Position::default()),
+                (texts[..kept].iter().map(|t| (*t).to_owned()).collect(), 0),
+                "{length}"
+            );
         }
         for at in 0..whole.len() {
             let mut bytes = whole.clone();

@@ -163,6 +163,9 @@ async fn nobody_enters_without_the_right_token() {
     assert_eq!(status, 200, "a right token passes however many wrong ones came");
 }
 
+/// A request, a header, a body, what intake says, and the status and `retry-after` of the answer.
+type Refused = (&'static str, (&'static str, &'static str), Vec<u8>, Option<Refusal>, u16, Option<&'static str>);
+
 #[tokio::test]
 async fn bad_bodies_and_refusals_say_why() {
     let bomb = gzip(&vec![b' '; 20 * 1024 * 1024]);
@@ -170,7 +173,7 @@ async fn bad_bodies_and_refusals_say_why() {
     let gone = Refusal::Unavailable("the disk is full".to_owned());
     let unknown = Refusal::UnknownLog("a/b".to_owned());
     let (gzipped, ingest) = (("content-encoding", "gzip"), "POST /api/v1/ingest");
-    let cases: Vec<(&str, (&str, &str), Vec<u8>, Option<Refusal>, u16, Option<&str>)> = vec![
+    let cases: Vec<Refused> = vec![
         (ingest, gzipped, b"no gzip".to_vec(), None, 400, None),
         (ingest, gzipped, bomb, None, 413, None),
         (ingest, ("content-encoding", "br"), Vec::new(), None, 415, None),

@@ -37,7 +37,8 @@ fn token(row: &SqliteRow) -> Result<TokenInfo, sqlx::Error> {
 
 /// Whether a name can be shown anywhere: printable, no marks that turn the direction of text.
 fn is_name(name: &str) -> bool {
-    let is_shown = |c: char| !c.is_control() && !matches!(c, '\u{200E}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    let is_shown =
+        |c: char| !c.is_control() && !matches!(c, '\u{200E}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
     !name.trim().is_empty() && name.chars().count() <= NAME_CHARACTERS_MAX && name.chars().all(is_shown)
 }
 
@@ -51,7 +52,10 @@ impl Tokens for State {
             None => {
                 let stamp = now;
                 let found = self.run(move |pool| async move {
-                    let found = sqlx::query("SELECT * FROM tokens WHERE digest = ?").bind(digest.as_slice()).fetch_optional(&pool).await?;
+                    let found = sqlx::query("SELECT * FROM tokens WHERE digest = ?")
+                        .bind(digest.as_slice())
+                        .fetch_optional(&pool)
+                        .await?;
                     let found = found.as_ref().map(token).transpose()?;
                     let is_old = |token: &TokenInfo| token.last_used.is_none_or(|used| (stamp - used).abs() >= LAST_USED_STEP_MS);
                     if let Some(token) = found.as_ref().filter(|token| is_old(token)) {
@@ -97,7 +101,8 @@ impl Tokens for State {
         let id = data_encoding::HEXLOWER.encode(id);
         let secret = format!("vg_{}", data_encoding::BASE64URL_NOPAD.encode(secret));
         let scopes = scopes.to_vec();
-        let info = TokenInfo { id, name: name.to_owned(), tenant: tenant.clone(), scopes, created: now, expires, last_used: None };
+        let info =
+            TokenInfo { id, name: name.to_owned(), tenant: tenant.clone(), scopes, created: now, expires, last_used: None };
         let (row, digest) = (info.clone(), digest(&secret));
         self.run(move |pool| async move {
             let scopes = row.scopes.iter().map(Scope::to_string).collect::<Vec<_>>().join(" ");

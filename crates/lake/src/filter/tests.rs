@@ -1,3 +1,5 @@
+//! The filter bar's language by example.
+
 use super::*;
 
 fn read(text: &str) -> Result<Filter, FilterError> {

@@ -28,9 +28,7 @@ pub(crate) fn search(options: &SearchOptions) -> Result<ExitCode, Error> {
     let bound = |text: &Option<String>| text.as_deref().map(|text| instant(text, now())).transpose();
     let span = (bound(&options.since)?, bound(&options.until)?);
     let ask_for = match &options.by {
-        Some(column) => {
-            Ask::Facet { filter: options.filter.clone(), column: column.clone(), limit: options.limit }
-        }
+        Some(column) => Ask::Facet { filter: options.filter.clone(), column: column.clone(), limit: options.limit },
         None if options.count => Ask::Histogram { filter: options.filter.clone(), steps: 24 },
         None => Ask::Search { filter: options.filter.clone(), limit: options.limit },
     };
@@ -72,7 +70,9 @@ fn answer(lake: &vigie_lake::Lake, question: &Question, options: &AskOptions) ->
     }
     let version = rows.version();
     let mut out: Box<dyn Write> = match &options.out {
-        Some(path) => Box::new(BufWriter::new(File::create(path).map_err(|error| Error::Failed(format!("`{}`: {error}", path.display())))?)),
+        Some(path) => {
+            Box::new(BufWriter::new(File::create(path).map_err(|error| Error::Failed(format!("`{}`: {error}", path.display())))?))
+        }
         None => Box::new(BufWriter::new(io::stdout().lock())),
     };
     let count = write(&mut *rows, format, &mut out)?;

@@ -65,10 +65,7 @@ impl DataFolder {
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
-        file.set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| write!(file, "{}", std::process::id()))
-            .map_err(failed)?;
+        file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id())).map_err(failed)?;
         Ok(Locked { _file: file })
     }
 
@@ -76,7 +73,9 @@ impl DataFolder {
     pub(crate) fn read_lake(&self, content: &Content, tenant: &Tenant) -> Result<Lake, Error> {
         if !self.lake().is_dir() {
             let folder = self.root.display();
-            return Err(Error::Failed(format!("`{folder}` holds no lake yet: start `vigie up --data {folder}` and send it events")));
+            return Err(Error::Failed(format!(
+                "`{folder}` holds no lake yet: start `vigie up --data {folder}` and send it events"
+            )));
         }
         let documents = Arc::new(MappedDocuments::new(content)?);
         Lake::read(&self.lake(), tenant, columns(content)?, documents).map_err(Error::Failed)

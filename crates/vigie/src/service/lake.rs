@@ -31,7 +31,9 @@ pub(crate) fn run(command: &LakeCommand) -> Result<ExitCode, Error> {
             let config = Config::load(config.as_deref(), data, &Given::default())?;
             let (_locked, lake) = write(data)?;
             let purged = lake.purge(&retention(&config), now()).map_err(Error::Failed)?;
-            line(format_args!("{purged} events are past their time and gone; purge.ndjson in the lake's folder says which days"))?;
+            line(format_args!(
+                "{purged} events are past their time and gone; purge.ndjson in the lake's folder says which days"
+            ))?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -114,7 +114,9 @@ fn intake(content: &Content, config: &Config, data: &DataFolder, tenant: &Tenant
 
 fn listen(config: &Config, tenant: &Tenant) -> Result<Listeners, Error> {
     let failed = |address: SocketAddr| {
-        move |error: std::io::Error| Error::Failed(format!("cannot listen on {address}: {error}; choose another with --listen or in vigie.toml"))
+        move |error: std::io::Error| {
+            Error::Failed(format!("cannot listen on {address}: {error}; choose another with --listen or in vigie.toml"))
+        }
     };
     let tcp = |address: SocketAddr| TcpListener::bind(address).map_err(failed(address));
     let syslog_tls = match (config.syslog_tls, &config.tls) {
