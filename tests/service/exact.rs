@@ -58,7 +58,7 @@ fn text(cell: &Cell) -> String {
 /// The demo's logs in a data folder, by a service, in several commits.
 fn fill(folder: &Path, data: &Path) {
     let logs = folder.join("logs");
-    let ran = vigie(&["demo", "--write", logs.to_str().unwrap(), "--events", "6000"]).unwrap();
+    let ran = vigie(&["demo", "--write", logs.to_str().unwrap(), "--events", "3000"]).unwrap();
     assert_eq!(ran.code, 0, "{}", ran.err);
     let service = Service::start(data, &["--commit-seconds", "0.3"]).unwrap();
     let token = service.token.clone().unwrap();

@@ -10,6 +10,7 @@
 
 mod clients;
 mod crash;
+mod doctor;
 mod exact;
 mod faults;
 mod first;

@@ -66,7 +66,8 @@ impl Service {
             line.clear();
         }
         let Some(address) = address else {
-            let _ = child.kill();
+            // Nobody writes to its standard error any more: it is about to be gone.
+            let _ = child.wait();
             return Err(io::Error::other(format!("the service did not start: {said}")));
         };
         // What it says later is read away, so that it never waits for a reader.

@@ -42,3 +42,12 @@ pub(crate) async fn get(State(shared): State<Shared>, headers: axum::http::Heade
     authorise(&shared, &headers, Need::Any)?;
     Ok(([(CONTENT_TYPE, "application/json")], openapi()).into_response())
 }
+
+#[cfg(test)]
+mod tests {
+    /// To renew the file: `curl` it from `/api/v1/openapi.json` of a service that was just built.
+    #[test]
+    fn the_committed_description_is_the_one_of_the_code() {
+        assert!(super::openapi() == include_str!("../../../docs/openapi.json"), "docs/openapi.json differs from the code");
+    }
+}

@@ -40,6 +40,13 @@ pub(crate) enum Command {
     #[cfg(feature = "full")]
     #[command(subcommand)]
     Lake(LakeCommand),
+    /// Check disk, clock, flushes and permissions, and say what to mend
+    #[cfg(feature = "full")]
+    Doctor {
+        /// The data folder
+        #[arg(long, value_name = "DIR", default_value = "vigie-data")]
+        data: PathBuf,
+    },
     /// Settings of the service
     #[cfg(feature = "full")]
     #[command(subcommand)]

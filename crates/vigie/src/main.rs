@@ -58,6 +58,8 @@ fn main() -> ExitCode {
         #[cfg(feature = "full")]
         Some(Command::Lake(command)) => service::lake::run(&command),
         #[cfg(feature = "full")]
+        Some(Command::Doctor { data }) => service::doctor::run(&data),
+        #[cfg(feature = "full")]
         Some(Command::Config(command)) => service::lake::config(&command),
     };
     result.unwrap_or_else(|error| {

@@ -3,6 +3,7 @@
 pub(crate) mod ask;
 pub(crate) mod config;
 pub(crate) mod data;
+pub(crate) mod doctor;
 pub(crate) mod documents;
 pub(crate) mod lake;
 pub(crate) mod rows;
