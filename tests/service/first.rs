@@ -67,3 +67,20 @@ fn until<T>(ask: impl Fn() -> Vec<T>, wanted: usize) -> Vec<T> {
         }
     }
 }
+
+#[test]
+fn a_token_of_another_tenant_reaches_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let service = Service::start(folder.path(), &["--commit-seconds", "0.1"]).unwrap();
+    let own = service.token.clone().unwrap();
+    let made = vigie(&["token", "create", "other", "--scope", "admin", "--tenant", "other", "--data", data]).unwrap();
+    let other = made.out.trim().to_owned();
+    assert_eq!(deliver(service.address, &own, "/api/v1/ingest", record(1).as_bytes()).unwrap().0, 200);
+    let (status, answer) = deliver(service.address, &other, "/api/v1/ingest", record(2).as_bytes()).unwrap();
+    assert!(status == 503 && answer.to_string().contains("tenant `other`"), "{status} {answer}");
+    assert!(ask(service.address, &other, "select * from events").is_err());
+    until(|| ask(service.address, &own, "select raw from events").unwrap(), 1);
+    let list = vigie(&["token", "list", "--data", data]).unwrap();
+    assert!(!list.out.contains("vg_") && list.out.contains("other"), "{}", list.out);
+}

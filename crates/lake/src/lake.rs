@@ -20,6 +20,7 @@ const WRITE_ROWS: usize = 8192;
 
 /// The lake of one tenant.
 pub struct Lake {
+    pub(crate) tenant: Tenant,
     pub(crate) root: PathBuf,
     pub(crate) columns: Vec<Column>,
     pub(crate) schema: SchemaRef,
@@ -85,7 +86,8 @@ impl Lake {
         let engine = Engine::new()?;
         let (writer, current) = (Mutex::new(None), RwLock::default());
         let (is_indexed, query_time) = (true, QUERY_TIME_MAX);
-        Ok(Lake { root, columns, schema, documents, engine, is_indexed, query_time, runtime, writer, current })
+        let tenant = tenant.clone();
+        Ok(Lake { tenant, root, columns, schema, documents, engine, is_indexed, query_time, runtime, writer, current })
     }
 
     /// The same lake, whose queries read every row: what the needle index is compared with.
@@ -195,16 +197,17 @@ impl Store for Lake {
         Ok(Committed { version: number, stored, duplicates: batch.len() as u64 - stored })
     }
 
-    fn mark(&self, lane: &str) -> Option<i64> {
+    fn mark(&self, lane: &str) -> Result<Option<i64>, String> {
         let mut writer = self.writer();
-        let writer = writer.as_mut()?;
+        let writer = writer.as_mut().ok_or("this lake is open for reading only")?;
         let mark = self.runtime.block_on(async {
             writer.table.refresh().await?;
             writer.table.mark(lane).await
-        });
-        let mark = mark.ok().flatten()?;
-        writer.marks.insert(lane.to_owned(), mark);
+        })?;
+        if let Some(mark) = mark {
+            writer.marks.insert(lane.to_owned(), mark);
+        }
         self.set_current(writer.table.version());
-        Some(mark)
+        Ok(mark)
     }
 }

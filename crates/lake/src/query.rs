@@ -205,6 +205,9 @@ impl Lake {
 
 impl QueryEngine for Lake {
     fn ask(&self, question: &Question) -> Result<Box<dyn Rows>, QueryError> {
+        if question.tenant != self.tenant {
+            return Err(QueryError::Question(format!("the events of tenant `{}` are not kept here", question.tenant.0)));
+        }
         let deadline = Instant::now() + self.query_time;
         let (context, version) = self.session()?;
         let asked = async {

@@ -108,8 +108,11 @@ pub trait Store: Send + Sync {
     /// A sentence that says why not; nothing was kept, or it is not known: read [`Store::mark`] again.
     fn commit(&self, batch: &EventBatch, mark: &LaneMark) -> Result<Committed, String>;
 
-    /// The number of a lane's last batch that is kept.
-    fn mark(&self, lane: &str) -> Option<i64>;
+    /// The number of a lane's last batch that is kept; none when the lane has none.
+    ///
+    /// # Errors
+    /// A sentence, when it cannot be read: then nothing is known, and nothing may be concluded.
+    fn mark(&self, lane: &str) -> Result<Option<i64>, String>;
 }
 
 /// Reads values out of records at OCSF paths, by the mapping of their log type.

@@ -147,7 +147,7 @@ impl PushIntake {
         let journal = Journal::open(&parts.journal)?;
         let in_spool = |error: std::io::Error| format!("the spool in `{}`: {error}", parts.spool.display());
         let mut spool = Spool::open(&parts.spool).map_err(in_spool)?;
-        let number = parts.store.mark(&lane).unwrap_or(0);
+        let number = parts.store.mark(&lane)?.unwrap_or(0);
         journal.forget_above(&lane, number)?;
         let from = journal.get(&lane, number)?.map_or(Position::default(), |reach| reach.position);
         spool.begin_after(from.segment);
@@ -210,6 +210,9 @@ impl Intake for PushIntake {
 
 impl PushIntake {
     fn prepare(&self, delivery: &Delivery) -> Result<(Vec<u8>, EventBatch, Receipt), Refusal> {
+        if delivery.tenant != *self.inner.shaper.tenant() {
+            return Err(Refusal::Unavailable(format!("tenant `{}` has no lake in this service", delivery.tenant.0)));
+        }
         if delivery.body.len() > DELIVERY_BYTES_MAX {
             return Err(Refusal::TooLarge { bytes_max: DELIVERY_BYTES_MAX });
         }
@@ -339,7 +342,9 @@ impl Committer {
                 drop(shared);
                 match ready.rows {
                     Some(more) => rows.append(&more),
-                    None => self.read_back(ready.span, &mut rows),
+                    // The process ends before it could be read: the next one begins with it.
+                    None if !self.read_back(ready.span, &mut rows) => return None,
+                    None => {}
                 }
                 reached = Some(ready.span.end);
                 count += 1;
@@ -368,8 +373,9 @@ impl Committer {
         reached.map(|position| (rows, position, count))
     }
 
-    /// Rows of a delivery that are no longer in memory, or were acknowledged by an earlier process.
-    fn read_back(&self, span: Span, rows: &mut EventBatch) {
+    /// Rows of a delivery that are no longer in memory, or were acknowledged by an earlier process. False
+    /// when the process ends before they could be read.
+    fn read_back(&self, span: Span, rows: &mut EventBatch) -> bool {
         let mut wait = RETRY_FIRST;
         loop {
             match spool::read_in(&self.inner.folder, span) {
@@ -382,13 +388,18 @@ impl Committer {
                     if let Ok((more, _)) = shaped {
                         rows.append(&more);
                     }
-                    return;
+                    return true;
                 }
-                Err(error) if error.kind() == std::io::ErrorKind::InvalidData => return,
+                // Whole by its sum, and yet no entry: said as damage, never passed over in silence.
+                Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                    let damage = Damage { segment: span.end.segment, from: span.start, until: span.end.offset };
+                    self.inner.shared().state.damages.push(damage);
+                    return true;
+                }
                 Err(error) => self.wait(format!("the spool cannot be read: {error}"), &mut wait),
             }
             if self.inner.shared().is_ending {
-                return;
+                return false;
             }
         }
     }
@@ -412,7 +423,7 @@ impl Committer {
                     break;
                 }
                 // The answer was lost, the commit was not.
-                Err(_) if self.store.mark(&self.lane).is_some_and(|kept| kept >= number) => break,
+                Err(_) if self.store.mark(&self.lane).is_ok_and(|kept| kept.is_some_and(|kept| kept >= number)) => break,
                 Err(why) => self.wait(format!("events wait to be stored: {why}"), &mut wait),
             }
             if self.inner.shared().is_ending {
