@@ -135,7 +135,7 @@ impl Table {
     pub(crate) fn version(&self) -> Version {
         let mut files: Vec<DataFile> = self.state.log_data().iter().map(|view| data_file(&view)).collect();
         files.sort_by(|left, right| (left.day, &left.path).cmp(&(right.day, &right.path)));
-        Version { number: self.state.version().try_into().unwrap_or(0), files }
+        Version { number: self.state.version(), files }
     }
 
     /// Names new files, and no longer names old ones, in one commit with a lane's mark.
@@ -164,7 +164,7 @@ impl Table {
         let commit = CommitBuilder::from(properties).with_actions(actions);
         let done = commit.build(Some(&self.state), Arc::clone(&self.log_store), operation).await.map_err(sentence)?;
         self.state = done.snapshot;
-        Ok(done.version.try_into().unwrap_or(0))
+        Ok(done.version)
     }
 }
 

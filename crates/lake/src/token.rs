@@ -10,6 +10,7 @@ pub(crate) const TOKEN_BYTES_MIN: usize = 3;
 /// A longer run is indexed by its head and length: values such as policies in base64 stay cheap.
 const TOKEN_BYTES_HASHED: usize = 64;
 
+#[expect(clippy::indexing_slicing, reason = "evaluated when it is compiled")]
 const IS_TOKEN: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;
