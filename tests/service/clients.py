@@ -6,6 +6,7 @@ Usage: clients.py CLIENT ADDRESS TOKEN PORTS FOLDER
 import base64
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -89,7 +90,8 @@ def syslog():
             f'action(type="omfwd" target="127.0.0.1" port="{port}" protocol="tcp" TCP_Framing="octet-counted"'
             ' template="RSYSLOG_SyslogProtocol23Format" queue.type="LinkedList" action.resumeRetryCount="-1")\n'
         )
-    daemon = subprocess.Popen(["rsyslogd", "-n", "-f", config, "-i", os.path.join(folder, "rsyslog.pid")])
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    daemon = subprocess.Popen([shutil.which("rsyslogd", path=path) or "rsyslogd", "-n", "-f", config, "-i", os.path.join(folder, "rsyslog.pid")])
     try:
         until = time.monotonic() + 20
         while not os.path.exists(source) and time.monotonic() < until:
