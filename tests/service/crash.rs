@@ -7,22 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use vigie_tests::chance::Chance;
 use vigie_tests::service::{Service, ask, deliver, record};
 use vigie_tests::vigie;
 
 const RECORDS_A_BATCH: u64 = 20;
-
-/// A generator of our own, so that a failure can be run again by its seed.
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self, below: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % below
-    }
-}
 
 /// Records that were sent, and those that were acknowledged.
 #[derive(Default)]

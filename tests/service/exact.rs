@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use vigie_lake::Lake;
 use vigie_model::{Ask, Cell, Column, Documents, QueryEngine as _, Question, Tenant};
+use vigie_tests::chance::Chance;
 use vigie_tests::service::{Service, deliver};
 use vigie_tests::vigie;
 
@@ -100,18 +101,6 @@ fn scan(lake: &Lake) -> Vec<Event> {
     rows(lake, Ask::Sql(sql.to_owned())).iter().map(event).collect()
 }
 
-/// A generator of our own, so that a failure can be run again by its seed.
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self, below: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % below.max(1) as u64) as usize
-    }
-}
-
 fn is_word_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"._-".contains(&byte)
 }
@@ -132,19 +121,19 @@ fn facet(filter: String) -> Ask {
 
 fn piece(event: &Event, chance: &mut Chance, length: usize) -> String {
     let bytes = event.raw.as_bytes();
-    let start = chance.next(bytes.len().saturating_sub(length));
+    let start = chance.place(bytes.len().saturating_sub(length));
     String::from_utf8_lossy(&bytes[start..(start + length).min(bytes.len())]).into_owned()
 }
 
 fn question(events: &[Event], chance: &mut Chance) -> Check {
-    let event = &events[chance.next(events.len())];
-    let length = 3 + chance.next(30);
+    let event = &events[chance.place(events.len())];
+    let length = 3 + chance.place(30);
     let part = piece(event, chance, length);
     let quoted = part.replace('\\', "\\\\").replace('"', "\\\"");
     let tokens: Vec<&str> =
         event.raw.split(|c: char| !c.is_ascii() || !is_word_byte(c as u8)).filter(|token| token.len() > 2).collect();
-    let token = tokens[chance.next(tokens.len())].to_owned();
-    let mut flip = |text: String| if chance.next(4) == 0 { text.to_ascii_uppercase() } else { text };
+    let token = tokens[chance.place(tokens.len())].to_owned();
+    let mut flip = |text: String| if chance.place(4) == 0 { text.to_ascii_uppercase() } else { text };
     match length % 7 {
         0 => {
             let pattern = part.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_").replace('\'', "''");

@@ -1,5 +1,6 @@
 //! What tests share: the outside corpus, when it is present, and the built binary.
 
+pub mod chance;
 pub mod reissue;
 pub mod service;
 

@@ -179,8 +179,7 @@ fn number_test(name: &str, value: Expr, test: &Test) -> Result<Expr, QueryError>
 
 fn instant_test(name: &str, column: &str, test: &Test) -> Result<Expr, QueryError> {
     let at = |text: &str| {
-        let text = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
-        let millis = vigie_model::parse_rfc3339(&text)?;
+        let millis = vigie_model::parse_instant(text)?;
         Some(lit(ScalarValue::TimestampMicrosecond(Some(millis.saturating_mul(1000)), Some("UTC".into()))))
     };
     match test {

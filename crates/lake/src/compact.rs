@@ -76,7 +76,7 @@ impl Lake {
     ///
     /// # Errors
     /// A sentence; every event is still there.
-    pub fn compact_all(&self, _now: Millis) -> Result<Compacted, String> {
+    pub fn compact_all(&self) -> Result<Compacted, String> {
         let version = self.current();
         let days = version.files.chunk_by(|left, right| left.day == right.day);
         self.merge(days.filter(|day| day.len() > 1).map(<[DataFile]>::to_vec).collect())

@@ -24,5 +24,5 @@ pub use link::{Link, LinkKind, Principal};
 pub use port::{Answer, Committed, Delivery, Documents, Intake, LaneMark, Receipt, Refusal, Rejected, Store};
 pub use query::{Ask, Cell, QueryEngine, QueryError, Question, Rows};
 pub use source::{ByteStream, MemorySource, ObjectInfo, Source};
-pub use time::{MILLIS_MAX, Millis, format_utc, millis_of, parse_rfc3339};
+pub use time::{MILLIS_MAX, Millis, format_utc, millis_of, parse_instant, parse_moment, parse_rfc3339};
 pub use tokens::{Scope, TokenInfo, Tokens};

@@ -41,6 +41,24 @@ pub fn parse_rfc3339(text: &str) -> Option<Millis> {
     Some(seconds * 1000 + fraction)
 }
 
+/// Reads an instant as people write it: RFC 3339, a date, or a date and a minute, UTC.
+pub fn parse_instant(text: &str) -> Option<Millis> {
+    parse_rfc3339(text).or_else(|| parse_rfc3339(&format!("{text}T00:00:00Z"))).or_else(|| parse_rfc3339(&format!("{text}:00Z")))
+}
+
+/// Reads an instant, or how long before `now` it was: `30s`, `15m`, `24h`, `7d`, `2w`.
+pub fn parse_moment(text: &str, now: Millis) -> Option<Millis> {
+    const UNITS: [(char, i64); 5] = [('s', 1_000), ('m', 60_000), ('h', 3_600_000), ('d', 86_400_000), ('w', 604_800_000)];
+    let text = text.trim();
+    let ago = || {
+        UNITS.iter().find_map(|&(unit, millis)| {
+            let count: u32 = text.strip_suffix(unit)?.parse().ok()?;
+            now.checked_sub(i64::from(count).checked_mul(millis)?)
+        })
+    };
+    parse_instant(text).or_else(ago)
+}
+
 /// Splits `.123456` off the head of `rest`: its milliseconds, and what follows.
 fn fraction_ms(rest: &[u8]) -> Option<(i64, &[u8])> {
     let Some(digits) = rest.strip_prefix(b".") else {

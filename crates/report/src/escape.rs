@@ -2,7 +2,7 @@
 
 /// A text without control characters, direction marks and other invisible ones: each is shown by
 /// its number instead.
-pub(crate) fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         let is_hidden = c.is_control()
@@ -18,7 +18,7 @@ pub(crate) fn printable(text: &str) -> String {
 
 /// A CSV cell that no spreadsheet evaluates (OWASP, CSV injection): quoted, and set off by an
 /// apostrophe when it begins like a formula.
-pub(crate) fn cell(text: &str) -> String {
+pub fn cell(text: &str) -> String {
     let text = printable(text);
     let is_formula =
         text.trim_start().starts_with(['=', '+', '-', '@', '|', '%', '\u{FF1D}', '\u{FF0B}', '\u{FF0D}', '\u{FF20}']);

@@ -12,6 +12,7 @@ mod text;
 mod words;
 
 pub use csv::{csv_header, csv_line};
+pub use escape::{cell, printable};
 pub use html::html;
 pub use ocsf::detection_finding;
 pub use story::{Blind, Facts, Line, Story, StoryBuilder, Thread};

@@ -23,4 +23,5 @@ mod syslog_message;
 mod tests;
 
 pub use openapi::openapi;
+pub use query::json_line;
 pub use service::{Health, HealthReport, Listeners, Ports, TlsFiles, router, serve};

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use utoipa::ToSchema;
-use vigie_model::{Ask, Cell, Millis, QueryError, Question, Tenant, format_utc, parse_rfc3339};
+use vigie_model::{Ask, Cell, Millis, QueryError, Question, Tenant, format_utc, parse_moment};
 
 use crate::auth::{Need, authorise};
 use crate::decode::read_body;
@@ -115,24 +115,18 @@ enum Part {
 
 type Parts = Receiver<Result<Part, QueryError>>;
 
-/// Reads `24h`, `7d`, `15m`, `30s` or `2w` ago, or an RFC 3339 instant.
+/// Reads an instant, or how long ago it was.
 fn instant(text: &str, now: Millis) -> Result<Millis, Problem> {
-    let text = text.trim();
-    if let Some(at) = parse_rfc3339(text) {
-        return Ok(at);
-    }
-    let units = [('s', 1_000), ('m', 60_000), ('h', 3_600_000), ('d', 86_400_000), ('w', 7 * 86_400_000)];
-    let ago = units.iter().find_map(|&(unit, millis)| {
-        let count: u32 = text.strip_suffix(unit)?.parse().ok()?;
-        i64::from(count).checked_mul(millis)
-    });
-    ago.map(|ago| now - ago).ok_or_else(|| {
+    parse_moment(text, now).ok_or_else(|| {
         Problem::request(format!("`{text}` is no instant: write `2026-11-12T01:52:07Z`, or how long ago, such as `24h` or `7d`"))
     })
 }
 
-fn optional_instant(text: Option<&str>, now: Millis) -> Result<Option<Millis>, Problem> {
-    text.filter(|text| !text.trim().is_empty()).map(|text| instant(text, now)).transpose()
+/// The instants that bound a question.
+fn span(shared: &Inner, since: Option<&str>, until: Option<&str>) -> Result<(Option<Millis>, Option<Millis>), Problem> {
+    let now = (shared.ports.clock)();
+    let bound = |text: Option<&str>| text.filter(|text| !text.trim().is_empty()).map(|text| instant(text, now)).transpose();
+    Ok((bound(since)?, bound(until)?))
 }
 
 /// A value as JSON.
@@ -152,8 +146,9 @@ fn json(cell: Cell) -> Value {
     }
 }
 
-/// A row as one line, its columns in their order.
-fn line(columns: &[String], row: Vec<Cell>) -> String {
+/// A row as one line of JSON with its end, its columns in their order. Times are RFC 3339 with
+/// milliseconds; whole numbers beyond 2^53 are text.
+pub fn json_line(columns: &[String], row: Vec<Cell>) -> String {
     let mut line = String::from("{");
     for (column, cell) in columns.iter().zip(row) {
         if line.len() > 1 {
@@ -238,7 +233,7 @@ fn lines(parts: Parts, columns: Vec<String>, version: u64) -> Response {
         let (mut parts, columns) = state?;
         let problem = match parts.recv().await {
             Some(Ok(Part::Rows(batch))) => {
-                let text: String = batch.into_iter().map(|row| line(&columns, row)).collect();
+                let text: String = batch.into_iter().map(|row| json_line(&columns, row)).collect();
                 return Some((Ok(Bytes::from(text)), Some((parts, columns))));
             }
             Some(Ok(_)) => return None,
@@ -281,9 +276,7 @@ async fn receive<T: DeserializeOwned>(shared: &Inner, request: Request) -> Resul
 )]
 pub(crate) async fn search(State(shared): State<Shared>, request: Request) -> Result<Response, Problem> {
     let (headers, tenant, ask) = receive::<Search>(&shared, request).await?;
-    let now = (shared.ports.clock)();
-    let since = optional_instant(ask.since.as_deref(), now)?;
-    let until = optional_instant(ask.until.as_deref(), now)?;
+    let (since, until) = span(&shared, ask.since.as_deref(), ask.until.as_deref())?;
     let ask = Ask::Search { filter: ask.filter, limit: ask.limit.unwrap_or(SEARCH_ROWS_DEFAULT) };
     answer(&shared, &headers, Question { tenant, ask, since, until }).await
 }
@@ -327,9 +320,7 @@ pub(crate) async fn sql(State(shared): State<Shared>, request: Request) -> Resul
 )]
 pub(crate) async fn histogram(State(shared): State<Shared>, request: Request) -> Result<Response, Problem> {
     let (headers, tenant, ask) = receive::<Histogram>(&shared, request).await?;
-    let now = (shared.ports.clock)();
-    let since = optional_instant(ask.since.as_deref(), now)?;
-    let until = optional_instant(ask.until.as_deref(), now)?;
+    let (since, until) = span(&shared, ask.since.as_deref(), ask.until.as_deref())?;
     let ask = Ask::Histogram { filter: ask.filter, steps: ask.steps.unwrap_or(HISTOGRAM_STEPS_DEFAULT) };
     answer(&shared, &headers, Question { tenant, ask, since, until }).await
 }
@@ -351,9 +342,7 @@ pub(crate) async fn histogram(State(shared): State<Shared>, request: Request) ->
 )]
 pub(crate) async fn facet(State(shared): State<Shared>, request: Request) -> Result<Response, Problem> {
     let (headers, tenant, ask) = receive::<Facet>(&shared, request).await?;
-    let now = (shared.ports.clock)();
-    let since = optional_instant(ask.since.as_deref(), now)?;
-    let until = optional_instant(ask.until.as_deref(), now)?;
+    let (since, until) = span(&shared, ask.since.as_deref(), ask.until.as_deref())?;
     let limit = ask.limit.unwrap_or(FACET_VALUES_DEFAULT);
     let ask = Ask::Facet { filter: ask.filter, column: ask.column, limit };
     answer(&shared, &headers, Question { tenant, ask, since, until }).await
@@ -361,6 +350,8 @@ pub(crate) async fn facet(State(shared): State<Shared>, request: Request) -> Res
 
 #[cfg(test)]
 mod tests {
+    use vigie_model::parse_rfc3339;
+
     use super::*;
 
     #[test]

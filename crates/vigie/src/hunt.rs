@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use vigie_connect::Folder;
 use vigie_detect::RuleSet;
 use vigie_estate::{Chain, Chains};
-use vigie_model::{Finding, LogType, Millis, Principal, RuleFacts, Severity, Source, Tenant, parse_rfc3339};
+use vigie_model::{Finding, LogType, Millis, Principal, RuleFacts, Severity, Source, Tenant, parse_instant};
 use vigie_pipeline::{Hunt, Lane, Lanes, Outcome, Progress, RejectReason};
 use vigie_report::{Facts, StoryBuilder, Words as _};
 
@@ -189,10 +189,7 @@ fn show_progress(progress: &Progress, total: u64, words: &ContentWords, done: &A
 
 /// Reads an instant of the command line: RFC 3339 or a date, UTC.
 fn instant(text: &str) -> Result<Millis, Error> {
-    parse_rfc3339(text)
-        .or_else(|| parse_rfc3339(&format!("{text}T00:00:00Z")))
-        .or_else(|| parse_rfc3339(&format!("{text}:00Z")))
-        .ok_or_else(|| Error::Usage(format!("`{text}` is no time; write 2026-11-12 or 2026-11-12T01:52:00Z")))
+    parse_instant(text).ok_or_else(|| Error::Usage(format!("`{text}` is no time; write 2026-11-12 or 2026-11-12T01:52:00Z")))
 }
 
 /// Where output goes, in its format.

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use vigie_model::{Ask, Millis, QueryEngine as _, Question, Tenant, parse_rfc3339};
+use vigie_model::{Ask, Millis, QueryEngine as _, Question, Tenant, parse_moment};
 
 use crate::arguments::{AskOptions, RowFormat, SearchOptions, SqlOptions};
 use crate::content::Content;
@@ -38,17 +38,7 @@ pub(crate) fn search(options: &SearchOptions) -> Result<ExitCode, Error> {
 /// An instant: RFC 3339, a date, or a length of time before now such as `24h`.
 pub(crate) fn instant(text: &str, now: Millis) -> Result<Millis, Error> {
     let wrong = || Error::Usage(format!("`{text}` is no time: write 2026-01-31, 2026-01-31T08:00:00Z, 15m, 24h or 7d"));
-    if let Some(length) = text.strip_suffix(['s', 'm', 'h', 'd']).and_then(|number| number.parse::<i64>().ok()) {
-        let unit = match text.as_bytes().last() {
-            Some(b's') => 1000,
-            Some(b'm') => 60_000,
-            Some(b'h') => 3_600_000,
-            _ => 86_400_000,
-        };
-        return length.checked_mul(unit).and_then(|length| now.checked_sub(length)).ok_or_else(wrong);
-    }
-    let whole = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
-    parse_rfc3339(&whole).ok_or_else(wrong)
+    parse_moment(text, now).ok_or_else(wrong)
 }
 
 fn ask(options: &AskOptions, what: Ask, span: (Option<Millis>, Option<Millis>)) -> Result<ExitCode, Error> {

@@ -24,7 +24,7 @@ pub(crate) fn run(command: &LakeCommand) -> Result<ExitCode, Error> {
         }
         LakeCommand::Compact { data } => {
             let (_locked, lake) = write(data)?;
-            let done = lake.compact_all(now()).map_err(Error::Failed)?;
+            let done = lake.compact_all().map_err(Error::Failed)?;
             line(format_args!("{} files became {}", done.files_before, done.files_after))?;
         }
         LakeCommand::Purge { data, config } => {

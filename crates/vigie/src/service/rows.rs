@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use serde_json::{Map, Value, json};
 use vigie_model::{Cell, QueryError, Rows, format_utc};
+use vigie_report::printable;
 
 use crate::arguments::RowFormat;
 use crate::error::Error;
@@ -20,18 +20,15 @@ pub(crate) fn write(rows: &mut dyn Rows, format: RowFormat, out: &mut dyn Write)
         RowFormat::Table => table(rows, &columns, out),
         RowFormat::Csv => {
             let line = |cells: Vec<String>| cells.join(",");
-            writeln!(out, "{}", line(columns.iter().map(|name| csv(name)).collect()))?;
-            each(rows, &mut |row| Ok(writeln!(out, "{}", line(row.iter().map(|cell| csv(&text(cell))).collect()))?))
+            writeln!(out, "{}", line(columns.iter().map(|name| vigie_report::cell(name)).collect()))?;
+            each(rows, &mut |row| Ok(writeln!(out, "{}", line(row.iter().map(csv).collect()))?))
         }
-        RowFormat::Ndjson => each(rows, &mut |row| {
-            let object: Map<String, Value> = columns.iter().cloned().zip(row.iter().map(value)).collect();
-            Ok(writeln!(out, "{}", Value::Object(object))?)
-        }),
+        RowFormat::Ndjson => each(rows, &mut |row| Ok(out.write_all(vigie_serve::json_line(&columns, row.to_vec()).as_bytes())?)),
         RowFormat::Md => {
             writeln!(out, "| {} |", columns.join(" | "))?;
             writeln!(out, "|{}", "---|".repeat(columns.len()))?;
             each(rows, &mut |row| {
-                let cells: Vec<String> = row.iter().map(|cell| plain(&text(cell)).replace('|', "\\|")).collect();
+                let cells: Vec<String> = row.iter().map(|cell| printable(&text(cell)).replace('|', "\\|")).collect();
                 Ok(writeln!(out, "| {} |", cells.join(" | "))?)
             })
         }
@@ -101,33 +98,18 @@ fn text(cell: &Cell) -> String {
     }
 }
 
-fn value(cell: &Cell) -> Value {
-    match cell {
-        Cell::Null => Value::Null,
-        Cell::Boolean(flag) => json!(flag),
-        Cell::Integer(number) => json!(number),
-        Cell::Float(number) => json!(number),
-        Cell::Text(text) => json!(text),
-        Cell::Time(_) => json!(text(cell)),
-    }
-}
-
-/// Text without what would command a terminal.
-fn plain(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { '\u{FFFD}' } else { character }).collect()
-}
-
 fn short(cell: &Cell) -> String {
-    let text = plain(&text(cell));
+    let text = printable(&text(cell));
     match text.char_indices().nth(CELL_CHARACTERS_MAX) {
         Some((at, _)) => format!("{}\u{2026}", text.get(..at).unwrap_or_default()),
         None => text,
     }
 }
 
-/// A cell for a spreadsheet: quoted, and never a formula.
-fn csv(text: &str) -> String {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
-    let text = if is_formula { format!("'{text}") } else { text.to_owned() };
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+/// A value for a spreadsheet: numbers as they are, texts quoted and never a formula.
+fn csv(cell: &Cell) -> String {
+    match cell {
+        Cell::Text(text) => vigie_report::cell(text),
+        other => text(other),
+    }
 }
