@@ -96,8 +96,11 @@ impl Service {
 impl Drop for Service {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
-            let _ = Command::new("kill").args(["-KILL", &self.pid]).stderr(Stdio::null()).status();
-            let _ = self.child.kill();
+            // A program that it runs under ends behind it: waiting for that one is waiting for both.
+            let killed = Command::new("kill").args(["-KILL", &self.pid]).stderr(Stdio::null()).status();
+            if !killed.is_ok_and(|status| status.success()) {
+                let _ = self.child.kill();
+            }
         }
         let _ = self.child.wait();
     }
