@@ -12,7 +12,9 @@
 )]
 
 mod corpus;
+mod lake;
 mod mapping;
+mod queries;
 mod rows;
 mod rules;
 
@@ -24,6 +26,15 @@ fn main() {
         println!("bench: skipped: corpus not found");
         return;
     };
+    let number = |at: usize, default: u64| std::env::args().nth(at).and_then(|count| count.parse().ok()).unwrap_or(default);
+    match std::env::args().nth(1).as_deref() {
+        Some("ingest") => return lake::durable(&folder, number(2, 10_000_000)),
+        Some("size") => return lake::size(&folder, number(2, 10_000_000)),
+        Some("arrival") => return lake::arrival(&folder),
+        Some("queries") => return queries::nine_queries(&folder, number(2, 2_000_000)),
+        Some("first-row") => return queries::first_row(&folder),
+        _ => {}
+    }
     let count = std::env::args().nth(1).and_then(|count| count.parse().ok()).unwrap_or(200_000);
     let corpus = corpus::Corpus::load(&folder, count);
     println!(

@@ -40,7 +40,8 @@ fn pair(mut peer: impl FnMut(), mut ours: impl FnMut()) -> (f64, f64) {
     (median(theirs), median(mine))
 }
 
-fn median(mut seconds: Vec<f64>) -> f64 {
+/// The middle of some figures.
+pub fn median(mut seconds: Vec<f64>) -> f64 {
     seconds.sort_by(f64::total_cmp);
     seconds[seconds.len() / 2]
 }
@@ -215,7 +216,8 @@ fn memory(corpus: &Corpus) -> MemorySource {
     MemorySource::new("memory", corpus.lines.join("\n").into_bytes())
 }
 
-fn cloudtrail() -> Mapping {
+/// The mapping of the log type that the corpus has.
+pub fn cloudtrail() -> Mapping {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../content/vendors/aws/logs/cloudtrail");
     Mapping::parse(&|name| std::fs::read_to_string(folder.join(name)).ok()).unwrap()
 }
@@ -252,7 +254,8 @@ fn end_to_end(corpus: &Corpus, rules: &[(String, String)]) -> (f64, f64) {
     (median(theirs), median(mine))
 }
 
-fn process() -> Duration {
+/// CPU time of the whole process.
+pub fn process() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

@@ -86,10 +86,19 @@ struct Event {
     user: String,
     address: String,
     operation: String,
+    resource: String,
+    /// Columns without a value.
+    empty: Vec<&'static str>,
+}
+
+impl Event {
+    fn has(&self, column: &str) -> bool {
+        !self.empty.contains(&column)
+    }
 }
 
 fn scan(lake: &Lake) -> Vec<Event> {
-    let sql = "select event_id, raw, actor_user_name, src_endpoint_ip, api_operation from events order by event_id";
+    let sql = "select event_id, raw, actor_user_name, src_endpoint_ip, api_operation, resource_uid from events order by event_id";
     let event = |row: &Vec<Cell>| Event {
         id: text(&row[0]),
         raw: text(&row[1]),
@@ -97,6 +106,12 @@ fn scan(lake: &Lake) -> Vec<Event> {
         user: text(&row[2]),
         address: text(&row[3]),
         operation: text(&row[4]),
+        resource: text(&row[5]),
+        empty: [("src_endpoint_ip", 3), ("resource_uid", 5)]
+            .into_iter()
+            .filter(|(_, at)| row[*at] == Cell::Null)
+            .map(|(name, _)| name)
+            .collect(),
     };
     rows(lake, Ask::Sql(sql.to_owned())).iter().map(event).collect()
 }
@@ -134,7 +149,7 @@ fn question(events: &[Event], chance: &mut Chance) -> Check {
         event.raw.split(|c: char| !c.is_ascii() || !is_word_byte(c as u8)).filter(|token| token.len() > 2).collect();
     let token = tokens[chance.place(tokens.len())].to_owned();
     let mut flip = |text: String| if chance.place(4) == 0 { text.to_ascii_uppercase() } else { text };
-    match length % 7 {
+    match length % 9 {
         0 => {
             let pattern = part.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_").replace('\'', "''");
             let sql = format!("select metadata_uid, 1 from events where raw like '%{pattern}%'");
@@ -159,6 +174,28 @@ fn question(events: &[Event], chance: &mut Chance) -> Check {
             let cut = token.get(1..).unwrap_or_default().to_owned();
             let folded = cut.to_ascii_lowercase();
             (facet(format!("*{cut}*")), cut, Box::new(move |event| event.folded.contains(&folded)))
+        }
+        6 | 7 => {
+            // A part of an entity's value, at its end, at its beginning or inside.
+            let value = if length.is_multiple_of(2) { &event.resource } else { &event.address };
+            let (from, until) = (chance.place(value.len().max(1)), chance.place(value.len() + 1));
+            let part = value.get(from.min(until)..from.max(until)).unwrap_or_default().to_owned();
+            let place = if length.is_multiple_of(2) { "resource_uid" } else { "src_endpoint_ip" };
+            let pattern = part.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_").replace('\'', "''");
+            let (head, tail) = (["%", ""][chance.place(2)], ["%", ""][chance.place(2)]);
+            let sql = format!("select metadata_uid, 1 from events where {place} like '{head}{pattern}{tail}'");
+            let (is_begun, is_ended, wanted) = (head.is_empty(), tail.is_empty(), part.clone());
+            let check = move |event: &Event| {
+                let value = if place == "resource_uid" { &event.resource } else { &event.address };
+                let is_there = match (is_begun, is_ended) {
+                    (true, true) => *value == wanted,
+                    (true, false) => value.starts_with(&wanted),
+                    (false, true) => value.ends_with(&wanted),
+                    (false, false) => value.contains(&wanted),
+                };
+                event.has(place) && is_there
+            };
+            (Ask::Sql(sql), part, Box::new(check))
         }
         5 => {
             let (user, address) = (event.user.clone(), event.address.clone());

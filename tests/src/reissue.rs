@@ -25,6 +25,8 @@ impl Dice {
 const FILES: [&str; 5] = ["ct_invictus", "ct_otrf", "ct_stratus", "ct_stratus_suzaku", "ct_traildiscover"];
 /// Different addresses and identities: more than a large estate has in a day.
 pub const ADDRESSES: u64 = 240_000;
+/// 2026-11-01T00:00:00Z, in seconds since 1970-01-01.
+const FIRST_SECOND: i64 = 1_793_491_200;
 /// See [`ADDRESSES`].
 pub const IDENTITIES: u64 = 60_000;
 
@@ -58,8 +60,7 @@ impl Shapes {
         let shape = self.0.get(number as usize % self.0.len().max(1)).map(String::as_str).unwrap_or_default();
         let id = format!("{:08x}-{:04x}-4000-8000-{number:012x}", dice.roll(1 << 32), dice.roll(1 << 16));
         let second = (u128::from(number) * u128::from(days) * 86_400 / u128::from(count.max(1))) as u64;
-        let (day, second) = (1 + second / 86_400, second % 86_400);
-        let time = format!("2026-11-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60);
+        let time = vigie_model::format_utc((FIRST_SECOND + second as i64) * 1000);
         let ip = format!("{}.{}.{}.{}", 11 + address % 100, address / 100 % 250, address / 25_000 % 250, 1 + address % 7);
         let line = replace(shape, "\"eventID\":\"", &id);
         let line = replace(&line, "\"eventTime\":\"", &time);

@@ -1,5 +1,5 @@
 //! The needle index: for each block of 1,024 rows of a file a filter of the tokens of its records and
-//! of the values of its entity columns, and for the whole file a filter of its ids.
+//! of its entity columns, and of the whole values of these, and for the whole file a filter of its ids.
 //!
 //! One file `_vigie/needle/<name>.needle` lies beside each data file. All numbers are little-endian:
 //! the magic with the format's number, rows a block (u32), rows (u64), blocks (u32), then for every
@@ -12,11 +12,13 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use hashbrown::HashSet;
+
 use crate::fuse::{self, Fingerprint, Shape};
 
 /// Rows that one filter covers.
 pub(crate) const BLOCK_ROWS: usize = 1024;
-const MAGIC: &[u8; 8] = b"VGNDL\0\0\x01";
+const MAGIC: &[u8; 8] = b"VGNDL\0\0\x02";
 const HEAD_BYTES: usize = 24;
 const SHAPE_BYTES: usize = 16;
 /// Blocks that a file may have: a header that claims more is no header.
@@ -86,7 +88,9 @@ pub(crate) struct NeedleBuilder {
     rows: u64,
     shapes: Vec<Shape>,
     fingerprints: Vec<u8>,
+    /// Keys of the block that is open, each once, in the order in which they came.
     keys: Vec<u64>,
+    known: HashSet<u64>,
     ids: Vec<u64>,
     rows_in_block: usize,
 }
@@ -94,7 +98,9 @@ pub(crate) struct NeedleBuilder {
 impl NeedleBuilder {
     /// Adds a token or value of the row that comes.
     pub(crate) fn key(&mut self, key: u64) {
-        self.keys.push(key);
+        if self.known.insert(key) {
+            self.keys.push(key);
+        }
     }
 
     /// Ends a row, which has this id.
@@ -108,8 +114,6 @@ impl NeedleBuilder {
     }
 
     fn end_block(&mut self) {
-        self.keys.sort_unstable();
-        self.keys.dedup();
         match fuse::build::<u8>(&self.keys) {
             Some((shape, bytes)) => {
                 self.shapes.push(shape);
@@ -118,6 +122,7 @@ impl NeedleBuilder {
             None => self.shapes.push(Shape::default()),
         }
         self.keys.clear();
+        self.known.clear();
         self.rows_in_block = 0;
     }
 

@@ -112,17 +112,20 @@ pub(crate) fn want_of(filter: &Expr, columns: &[Column]) -> Want {
             let each = list.iter().map(|item| text(item).map_or(Want::Anything, |value| equals(expr, value, columns)));
             Want::either(each.collect())
         }
-        Expr::Like(Like { negated: false, expr, pattern, escape_char, case_insensitive: false }) if is_raw(expr) => {
+        Expr::Like(Like { negated: false, expr, pattern, escape_char, case_insensitive: false })
+            if is_raw(expr) || is_entity(expr, columns) =>
+        {
             text(pattern).map_or(Want::Anything, |pattern| like(pattern, *escape_char))
         }
         Expr::ScalarFunction(ScalarFunction { func, args }) => match (func.name(), args.as_slice()) {
-            ("contains", [place, part]) if is_raw(place) => match text(part) {
+            ("contains", [place, part]) if is_raw(place) || is_entity(place, columns) => match text(part) {
                 Some(part) => Want::keys(token::whole_tokens(part.as_bytes(), false, false)),
                 None => Want::Anything,
             },
             (_, [place]) => match word::test_of(func) {
                 Some(TextTest::Word(pattern)) if is_raw(place) => word::want(pattern),
                 Some(TextTest::Same(value)) => equals(place, value, columns),
+                Some(TextTest::Like(pattern)) if is_entity(place, columns) => word::want(pattern),
                 _ => Want::Anything,
             },
             _ => Want::Anything,
@@ -132,13 +135,20 @@ pub(crate) fn want_of(filter: &Expr, columns: &[Column]) -> Want {
 }
 
 fn equals(place: &Expr, value: &str, columns: &[Column]) -> Want {
-    match place {
-        Expr::Column(place) => match columns.iter().find(|column| column.name == place.name && column.index.is_some()) {
-            Some(column) => Want::Key(token::hash_value(&column.name, value.as_bytes())),
-            None => Want::Anything,
-        },
-        _ => Want::Anything,
-    }
+    entity(place, columns).map_or(Want::Anything, |column| Want::Key(token::hash_value(&column.name, value.as_bytes())))
+}
+
+/// The column of entities that an expression is.
+fn entity<'c>(place: &Expr, columns: &'c [Column]) -> Option<&'c Column> {
+    let Expr::Column(place) = place else {
+        return None;
+    };
+    columns.iter().find(|column| column.name == place.name && column.index.is_some())
+}
+
+/// Whether the index has the tokens of a column's values.
+fn is_entity(place: &Expr, columns: &[Column]) -> bool {
+    entity(place, columns).is_some()
 }
 
 fn is_raw(expression: &Expr) -> bool {
@@ -200,6 +210,9 @@ mod tests {
             (col("actor").not_eq(lit("alice")), Want::Anything),
             (col("raw").like(lit("%\"stratus\"%")), token("stratus")),
             (col("raw").like(lit("%stratus%")), Want::Anything),
+            (col("actor").like(lit("%:stratus")), token("stratus")),
+            (col("actor").like(lit("%:stratus%")), Want::Anything),
+            (col("region").like(lit("%:stratus")), Want::Anything),
             (col("raw").like(lit("%a:stra_us:b%")), Want::Anything),
             (col("raw").not_like(lit("%\"stratus\"%")), Want::Anything),
             (col("raw").ilike(lit("%\"stratus\"%")), Want::Anything),

@@ -119,7 +119,10 @@ impl FileWriter {
             }
             for (name, array) in &entities {
                 if array.is_valid(row) {
-                    needle.key(token::hash_value(name, array.value(row).as_bytes()));
+                    let value = array.value(row).as_bytes();
+                    needle.key(token::hash_value(name, value));
+                    // Most of them are tokens of the record too, and cost nothing then.
+                    token::each_token(value, &mut |key| needle.key(key));
                 }
             }
             let id = ids.map(|ids| ids.value(row)).and_then(|id| id.first_chunk()).map_or(0, |id| u128::from_be_bytes(*id));
