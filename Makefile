@@ -6,7 +6,7 @@ DEMO_DIR ?= demo-out
 CI_BINARY := $(CARGO_TARGET_DIR)/ci/vigie
 DEMO_BINARY := $(CARGO_TARGET_DIR)/demo/vigie
 # One set of packages and features everywhere: the lake's dependencies are built once.
-WHOLE := --workspace --features vigie/full --profile ci
+WHOLE := --workspace --features vigie/failpoints --profile ci
 
 .PHONY: demo test lint bench soak dist setup setup-test
 
@@ -36,7 +36,7 @@ demo: setup
 test: setup-test
 	cargo run --quiet --profile ci --package xtask -- tidy
 	cargo build $(WHOLE) --all-targets
-	cargo nextest run --workspace --features vigie/full --cargo-profile ci
+	cargo nextest run --workspace --features vigie/failpoints --cargo-profile ci
 	$(CI_BINARY) test
 	@scripts/count-oracles
 
@@ -50,7 +50,7 @@ bench: setup
 
 # Everything, then the scenarios again at full size; each prints its figures.
 soak: test
-	VIGIE_SOAK=1 cargo nextest run --workspace --features vigie/full --cargo-profile ci --profile soak -E 'binary(scenarios) or binary(service) or test(done_hunt_7_memory)'
+	VIGIE_SOAK=1 cargo nextest run --workspace --features vigie/failpoints --cargo-profile ci --profile soak -E 'binary(scenarios) or binary(service) or test(done_hunt_7_memory)'
 
 dist: setup
 	cargo run --quiet --profile ci --package xtask -- dist

@@ -147,7 +147,9 @@ impl Lake {
     ) -> Result<u64, String> {
         let mut writer = self.writer();
         let writer = writer.as_mut().ok_or("this lake is open for reading only")?;
+        fail::fail_point!("lake.replace", |_| Err("a fail point".to_owned()));
         let version = self.runtime.block_on(writer.table.commit(purpose, written, gone, None))?;
+        fail::fail_point!("lake.replaced", |_| Err("a fail point".to_owned()));
         for file in gone {
             // The age of a file that is gone counts from here: queries may still read it. When the time
             // cannot be written, it is deleted a little early or late.
@@ -188,7 +190,9 @@ impl Store for Lake {
         let failed = |error: std::io::Error| format!("`{}`: {error}", self.root.display());
         let fresh = writer.known.fresh(&self.root, &version, batch).map_err(failed)?;
         let written = self.write_days(batch, &fresh).map_err(failed)?;
+        fail::fail_point!("lake.commit", |_| Err("a fail point".to_owned()));
         let number = self.runtime.block_on(writer.table.commit(Purpose::Keep, &written, &[], Some(mark)))?;
+        fail::fail_point!("lake.committed", |_| Err("a fail point".to_owned()));
         writer.marks.insert(mark.lane.clone(), mark.number);
         let kept = || batch.ids.iter().zip(&batch.is_named).zip(&fresh).filter(|(_, is_fresh)| **is_fresh);
         writer.known.remember(kept().filter(|((_, is_named), _)| **is_named).map(|((id, _), _)| id.0));

@@ -88,6 +88,7 @@ impl Lake {
             "at": vigie_model::format_utc(now), "day": day, "file": file.path, "events": ended,
         });
         write_down(&self.root.join(JOURNAL), &entry.to_string()).map_err(failed)?;
+        fail::fail_point!("purge.noted", |_| Err("a fail point".to_owned()));
         self.replace(Purpose::Purge, &written, std::slice::from_ref(file))?;
         Ok(ended.values().sum())
     }

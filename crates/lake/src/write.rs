@@ -138,6 +138,7 @@ impl FileWriter {
     pub(crate) fn finish(mut self) -> io::Result<WrittenFile> {
         let metadata = self.writer.finish().map_err(io::Error::other)?;
         let file = self.writer.inner();
+        fail::fail_point!("lake.file", |_| Err(io::Error::other("a fail point")));
         file.sync_all()?;
         let bytes = file.metadata()?.len();
         debug_assert_eq!(u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0), self.rows);
@@ -145,9 +146,11 @@ impl FileWriter {
         let index = self.needle.finish();
         let mut file = File::create(self.root.join(&needle))?;
         file.write_all(&index)?;
+        fail::fail_point!("lake.needle", |_| Err(io::Error::other("a fail point")));
         file.sync_all()?;
         sync_folder(&self.root.join(&self.path))?;
         sync_folder(&self.root.join(&needle))?;
+        fail::fail_point!("lake.written", |_| Err(io::Error::other("a fail point")));
         Ok(WrittenFile {
             path: self.path,
             bytes,

@@ -91,6 +91,8 @@ struct Shared {
     is_ending: bool,
     /// Set by tests and by the last commit: do not wait for the cadence.
     is_hasty: bool,
+    /// A thread ended by a bug: its trouble is not taken back.
+    is_broken: bool,
     freed: Option<Position>,
 }
 
@@ -167,12 +169,13 @@ impl PushIntake {
         let (queue, waiting) = sync_channel(WAITING_MAX);
         let writer = {
             let inner = Arc::clone(&inner);
-            std::thread::Builder::new().name("spool".to_owned()).spawn(move || write_spool(&inner, spool, &waiting))
+            spawn("spool", Arc::clone(&inner), move || write_spool(&inner, spool, &waiting))
         };
         let committer = {
             let inner = Arc::clone(&inner);
-            let committer = Committer { inner, journal, store: parts.store, cadence: parts.cadence, lane, number };
-            std::thread::Builder::new().name("commit".to_owned()).spawn(move || committer.run())
+            let committer =
+                Committer { inner: Arc::clone(&inner), journal, store: parts.store, cadence: parts.cadence, lane, number };
+            spawn("commit", inner, move || committer.run())
         };
         let threads = [writer, committer].into_iter().collect::<Result<_, _>>().map_err(|error| error.to_string())?;
         Ok(PushIntake { inner, queue: Some(queue), threads })
@@ -216,8 +219,14 @@ impl PushIntake {
         if delivery.body.len() > DELIVERY_BYTES_MAX {
             return Err(Refusal::TooLarge { bytes_max: DELIVERY_BYTES_MAX });
         }
-        if self.inner.shared().state.spool_bytes > SPOOL_BYTES_MAX {
-            return Err(Refusal::Busy { retry_after_seconds: RETRY_SECONDS });
+        {
+            let shared = self.inner.shared();
+            if shared.is_broken {
+                return Err(Refusal::Unavailable(shared.state.trouble.clone().unwrap_or_default()));
+            }
+            if shared.state.spool_bytes > SPOOL_BYTES_MAX {
+                return Err(Refusal::Busy { retry_after_seconds: RETRY_SECONDS });
+            }
         }
         if let Some(free) = (self.inner.free_bytes)(&self.inner.folder)
             && free < DISK_RESERVE_BYTES + delivery.body.len() as u64
@@ -242,6 +251,19 @@ impl Drop for PushIntake {
             let _ = thread.join();
         }
     }
+}
+
+/// A thread that nothing works without. When a bug ends it, nothing more is taken in: what was
+/// acknowledged is on disk, and the next process goes on with it.
+fn spawn(name: &'static str, inner: Arc<Inner>, work: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err() {
+            let why = format!("the {name} thread ended by a bug; restart the service: what was acknowledged is on disk");
+            let mut shared = inner.shared();
+            shared.state.trouble = Some(why);
+            shared.is_broken = true;
+        }
+    })
 }
 
 /// The spool thread.
@@ -419,7 +441,9 @@ impl Committer {
                     shared.state.stored += committed.stored;
                     shared.state.duplicates += committed.duplicates;
                     shared.state.version = committed.version;
-                    shared.state.trouble = None;
+                    if !shared.is_broken {
+                        shared.state.trouble = None;
+                    }
                     break;
                 }
                 // The answer was lost, the commit was not.

@@ -72,7 +72,10 @@ impl Journal {
             let old = (lane, i64::MIN)..(lane, number - BATCHES_KEPT);
             positions.retain_in(old, |_, _| false).map_err(sentence)?;
         }
-        write.commit().map_err(sentence)
+        fail::fail_point!("journal.write", |_| Err("a fail point".to_owned()));
+        write.commit().map_err(sentence)?;
+        fail::fail_point!("journal.written", |_| Err("a fail point".to_owned()));
+        Ok(())
     }
 
     /// How far a batch reaches.

@@ -148,6 +148,7 @@ impl Spool {
             let mut file = File::create_new(self.path(number))?;
             self.sizes.insert(number, 0);
             file.write_all(SEGMENT_MAGIC)?;
+            fail::fail_point!("spool.segment", |_| Err(io::Error::other("a fail point")));
             file.sync_all()?;
             File::open(&self.folder)?.sync_all()?;
             self.sizes.insert(number, SEGMENT_MAGIC.len() as u64);
@@ -156,6 +157,7 @@ impl Spool {
         let Some((number, file)) = &mut self.current else {
             return Err(io::Error::other("no segment is open"));
         };
+        fail::fail_point!("spool.write", |_| Err(io::Error::other("a fail point")));
         let mut at = self.sizes.get(number).copied().unwrap_or(0);
         let mut positions = Vec::with_capacity(entries.len());
         for entry in entries {
@@ -163,7 +165,9 @@ impl Spool {
             at += entry.len() as u64;
             positions.push(Position { segment: *number, offset: at });
         }
+        fail::fail_point!("spool.flush", |_| Err(io::Error::other("a fail point")));
         file.sync_data()?;
+        fail::fail_point!("spool.flushed", |_| Err(io::Error::other("a fail point")));
         self.sizes.insert(*number, at);
         Ok(positions)
     }
@@ -176,6 +180,7 @@ impl Spool {
         };
         let done: Vec<u64> =
             self.sizes.iter().filter(|(number, size)| is_done(**number, **size)).map(|(number, _)| *number).collect();
+        fail::fail_point!("spool.free", |_| ());
         for number in done {
             // A segment that stays is read and known again at the next start: nothing is lost by it.
             if std::fs::remove_file(self.path(number)).is_ok() {

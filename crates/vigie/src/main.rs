@@ -7,6 +7,8 @@ mod error;
 mod explain;
 mod hunt;
 mod output;
+#[cfg(feature = "failpoints")]
+mod points;
 mod proof;
 mod rule;
 mod sample;
@@ -33,6 +35,8 @@ vigie rule list        what it looks for
 `vigie help` lists everything.";
 
 fn main() -> ExitCode {
+    #[cfg(feature = "failpoints")]
+    points::set();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

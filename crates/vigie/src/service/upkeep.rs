@@ -30,9 +30,10 @@ impl Upkeep {
         let work = move || {
             let mut count = 0u64;
             while stopped.recv_timeout(step) == Err(RecvTimeoutError::Timeout) {
-                let compacted = lake.compact(now()).map(drop);
-                let purged = if count.is_multiple_of(purge_steps) { lake.purge(&retention, now()).map(drop) } else { Ok(()) };
-                for error in [compacted, purged].into_iter().filter_map(Result::err) {
+                let compacted = || lake.compact(now()).map(drop);
+                let is_purging = count.is_multiple_of(purge_steps);
+                let purged = || if is_purging { lake.purge(&retention, now()).map(drop) } else { Ok(()) };
+                for error in [guarded(compacted), guarded(purged)].into_iter().filter_map(Result::err) {
                     note(format_args!("vigie: the lake could not be kept in order: {error}"));
                 }
                 count += 1;
@@ -41,6 +42,11 @@ impl Upkeep {
         let thread = std::thread::Builder::new().name("upkeep".to_owned()).spawn(work)?;
         Ok(Upkeep { stop: Some(stop), thread: Some(thread) })
     }
+}
+
+/// A bug in one step must not end the others.
+fn guarded(work: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|_| Err("a bug ended this step".to_owned()))
 }
 
 /// What the settings say about how long events are kept.
