@@ -40,7 +40,7 @@ fn open(data: &Path) -> Lake {
 }
 
 fn rows(lake: &Lake, ask: Ask) -> Vec<Vec<Cell>> {
-    let question = Question { tenant: Tenant::default(), ask, since: None, until: None };
+    let question = Question::new(Tenant::default(), ask);
     let mut answer = lake.ask(&question).unwrap_or_else(|error| panic!("{question:?}: {error}"));
     let mut all = Vec::new();
     while let Some(more) = answer.next().unwrap() {

@@ -86,7 +86,7 @@ impl Follow {
 
     /// Forgets what is too old to come again. True when events that are not shown yet are given up.
     fn forget(&mut self, has_more: bool) -> bool {
-        if let Some(newest) = self.shown.values().max().filter(|_| !has_more) {
+        if let Some(newest) = self.shown.values().copied().max().filter(|_| !has_more) {
             self.advance(newest.div_euclid(1000).saturating_sub(LATE_MS_MAX));
         }
         if self.shown.len() <= SHOWN_MAX {
