@@ -257,7 +257,8 @@ pub(crate) async fn tail(State(shared): State<Shared>, headers: HeaderMap, uri: 
     let last = Arc::new(Mutex::new(None));
     let outbox = Outbox { sender, last: Arc::clone(&last), patience: Duration::from_secs(SLOW_SECONDS_MAX) };
     tokio::spawn(async move {
-        if let Err(end) = feed(&shared, follow, news, &outbox).await {
+        let ended = feed(&shared, follow, news, &outbox).await;
+        if let Err(end) = ended {
             outbox.end(end);
         }
         drop(seat);
