@@ -356,7 +356,8 @@ async fn work(shared: Shared, job: Arc<Job>, question: Question) {
     let query = Arc::clone(&shared.queries).acquire_owned().await;
     let (inner, worked_on) = (Arc::clone(&shared), Arc::clone(&job));
     let done = tokio::task::spawn_blocking(move || {
-        if worked_on.is_running() {
+        // What begins after the stop would keep it waiting.
+        if worked_on.is_running() && !*inner.stop.borrow() {
             run(&inner, &worked_on, &question);
         }
     });
