@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use vigie_lake::Lake;
-use vigie_model::{Ask, Cell, Column, Documents, QueryEngine as _, Question, Tenant};
+use vigie_model::{Ask, Cell, Column, Documents, QueryEngine as _, Question, RowPlace, Tenant};
 use vigie_tests::chance::Chance;
 use vigie_tests::service::{Service, deliver};
 use vigie_tests::vigie;
@@ -40,13 +40,47 @@ fn open(data: &Path) -> Lake {
 }
 
 fn rows(lake: &Lake, ask: Ask) -> Vec<Vec<Cell>> {
-    let question = Question { tenant: Tenant::default(), ask, since: None, until: None };
-    let mut answer = lake.ask(&question).unwrap_or_else(|error| panic!("{question:?}: {error}"));
+    answer(lake, &Question::new(Tenant::default(), ask)).1
+}
+
+fn answer(lake: &Lake, question: &Question) -> (Vec<String>, Vec<Vec<Cell>>) {
+    let mut answer = lake.ask(question).unwrap_or_else(|error| panic!("{question:?}: {error}"));
     let mut all = Vec::new();
     while let Some(more) = answer.next().unwrap() {
         all.extend(more);
     }
-    all
+    (answer.columns().to_vec(), all)
+}
+
+/// Where each row of a search stands.
+fn places(lake: &Lake, question: &Question) -> Vec<RowPlace> {
+    let (columns, rows) = answer(lake, question);
+    let at = |name: &str| columns.iter().position(|column| column == name).unwrap();
+    let (time, id) = (at("time"), at("event_id"));
+    let place = |row: &Vec<Cell>| match &row[time] {
+        Cell::Time(time_us) => RowPlace { time_us: *time_us, event_id: text(&row[id]) },
+        other => panic!("{other:?}"),
+    };
+    rows.iter().map(place).collect()
+}
+
+/// Pages of a search one behind the other are the whole search, and its extent fits.
+fn check_pages(lake: &Lake, filter: &str) {
+    let search = |limit| Question::new(Tenant::default(), Ask::Search { filter: filter.to_owned(), limit });
+    let whole = places(lake, &search(1_000_000));
+    let mut paged: Vec<RowPlace> = Vec::new();
+    loop {
+        let page = places(lake, &Question { before: paged.last().cloned(), ..search(97) });
+        if page.is_empty() {
+            break;
+        }
+        paged.extend(page);
+    }
+    assert!(whole == paged, "{filter}: {} rows, {} by pages", whole.len(), paged.len());
+    let extent = rows(lake, Ask::Extent { filter: filter.to_owned() });
+    let end = |place: Option<&RowPlace>| place.map_or(Cell::Null, |place| Cell::Time(place.time_us));
+    let count = Cell::Integer(i64::try_from(whole.len()).unwrap());
+    assert_eq!(extent, [vec![end(whole.last()), end(whole.first()), count]], "{filter}");
 }
 
 fn text(cell: &Cell) -> String {
@@ -246,6 +280,9 @@ fn done_lake_5_search_equals_a_full_scan() {
     let mut chance = Chance(seed);
     let files = open(&data).size().files;
     let (events, hits) = compare(&data, &mut chance);
+    for filter in ["", "operation:GetObject", "user:nobody-of-this-name"] {
+        check_pages(&open(&data), filter);
+    }
     let before: Vec<String> = scan(&open(&data)).into_iter().map(|event| event.id).collect();
     let ran = vigie(&["lake", "compact", "--data", data.to_str().unwrap()]).unwrap();
     assert_eq!(ran.code, 0, "{}", ran.err);

@@ -32,6 +32,8 @@ pub struct Lake {
     pub(crate) query_time: Duration,
     pub(crate) runtime: Runtime,
     writer: Mutex<Option<Writer>>,
+    /// The table of a lake that only reads.
+    reader: Mutex<Option<Table>>,
     current: RwLock<Arc<Version>>,
 }
 
@@ -71,10 +73,27 @@ impl Lake {
     /// A sentence that says what cannot be used, and why.
     pub fn read(lake: &Path, tenant: &Tenant, columns: Vec<Column>, documents: Arc<dyn Documents>) -> Result<Lake, String> {
         let made = Lake::new(lake, tenant, columns, documents)?;
-        if let Some(table) = made.runtime.block_on(Table::open(&made.root))? {
-            made.set_current(table.version());
-        }
+        made.refresh()?;
         Ok(made)
+    }
+
+    /// Reads what somebody else committed since, in a lake that is open to read; the version that
+    /// questions read from now on.
+    ///
+    /// # Errors
+    /// A sentence, when the table cannot be read; questions go on with the version they had.
+    pub fn refresh(&self) -> Result<u64, String> {
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        match reader.as_mut() {
+            Some(table) => self.runtime.block_on(table.refresh())?,
+            None => *reader = self.runtime.block_on(Table::open(&self.root))?,
+        }
+        if let Some(table) = reader.as_ref()
+            && (table.number() != self.current().number || table.number() == 0)
+        {
+            self.set_current(table.version());
+        }
+        Ok(self.current().number)
     }
 
     fn new(lake: &Path, tenant: &Tenant, columns: Vec<Column>, documents: Arc<dyn Documents>) -> Result<Lake, String> {
@@ -84,10 +103,10 @@ impl Lake {
         let schema = file_schema(&columns);
         let root = table_folder(&lake, tenant);
         let engine = Engine::new()?;
-        let (writer, current) = (Mutex::new(None), RwLock::default());
+        let (writer, reader, current) = (Mutex::new(None), Mutex::new(None), RwLock::default());
         let (is_indexed, query_time) = (true, QUERY_TIME_MAX);
         let tenant = tenant.clone();
-        Ok(Lake { tenant, root, columns, schema, documents, engine, is_indexed, query_time, runtime, writer, current })
+        Ok(Lake { tenant, root, columns, schema, documents, engine, is_indexed, query_time, runtime, writer, reader, current })
     }
 
     /// The same lake, whose queries read every row: what the needle index is compared with.

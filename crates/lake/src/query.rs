@@ -9,23 +9,24 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::catalog::{
     CatalogProvider as _, CatalogProviderList as _, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider,
 };
-use datafusion::common::DataFusionError;
+use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::context::SessionContext;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{FunctionRegistry as _, SessionStateBuilder};
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
-use datafusion::functions_aggregate::expr_fn::count;
+use datafusion::functions_aggregate::expr_fn::{count, max, min};
 use datafusion::logical_expr::{Expr, cast};
 use datafusion::prelude::{SQLOptions, SessionConfig, col, lit};
 use futures::StreamExt;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tokio::time::Instant;
-use vigie_model::{Ask, Cell, Millis, QueryEngine, QueryError, Question, Rows};
+use vigie_model::{Ask, Canceller, Cell, Millis, QueryEngine, QueryError, Question, RowPlace, Rows};
 
 use crate::lake::Lake;
-use crate::schema::{EVENT_ID, TIME};
+use crate::schema::{EVENT_ID, INGESTED, TIME};
 use crate::{bar, ocsf, scan};
 
 /// Bytes that all queries may hold together; what sorts and groups need more goes to disk.
@@ -101,6 +102,21 @@ fn said(error: DataFusionError) -> QueryError {
     }
 }
 
+/// An instant in microseconds as a value.
+fn instant(micros: i64) -> Expr {
+    lit(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())))
+}
+
+/// The condition that an event stands behind a row of a search.
+fn behind(place: &RowPlace) -> Result<Expr, QueryError> {
+    let text = &place.event_id;
+    let id = u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32);
+    let id = id.ok_or_else(|| QueryError::Question(format!("`{text}` is no id of an event: 32 hexadecimal digits")))?;
+    let id = lit(ScalarValue::BinaryView(Some(id.to_be_bytes().to_vec())));
+    let is_same_instant = col(TIME).eq(instant(place.time_us));
+    Ok(col(TIME).lt(instant(place.time_us)).or(is_same_instant.and(col(EVENT_ID).lt(id))))
+}
+
 impl Lake {
     /// A session over one version of this tenant's table and nothing else.
     fn session(&self) -> Result<(SessionContext, u64), QueryError> {
@@ -134,22 +150,17 @@ impl Lake {
         context.execute_logical_plan(plan).await.map_err(said)
     }
 
-    /// The events of a span that match a filter.
-    async fn matching(
-        &self,
-        context: &SessionContext,
-        filter: &str,
-        span: (Option<Millis>, Option<Millis>),
-    ) -> Result<DataFrame, QueryError> {
-        let instant = |millis: Millis| {
-            lit(datafusion::common::ScalarValue::TimestampMicrosecond(Some(millis.saturating_mul(1000)), Some("UTC".into())))
-        };
+    /// The events of a question's spans that match a filter.
+    async fn matching(&self, context: &SessionContext, filter: &str, question: &Question) -> Result<DataFrame, QueryError> {
         let mut events = context.table("events").await.map_err(said)?;
-        if let Some(since) = span.0 {
-            events = events.filter(col(TIME).gt_eq(instant(since))).map_err(said)?;
+        if let Some(since) = question.since {
+            events = events.filter(col(TIME).gt_eq(instant(since.saturating_mul(1000)))).map_err(said)?;
         }
-        if let Some(until) = span.1 {
-            events = events.filter(col(TIME).lt(instant(until))).map_err(said)?;
+        if let Some(until) = question.until {
+            events = events.filter(col(TIME).lt(instant(until.saturating_mul(1000)))).map_err(said)?;
+        }
+        if let Some(arrived) = question.arrived {
+            events = events.filter(col(INGESTED).gt_eq(instant(arrived.saturating_mul(1000)))).map_err(said)?;
         }
         match bar::expression(filter, &self.columns, &self.documents)? {
             Some(condition) => events.filter(condition).map_err(said),
@@ -162,12 +173,17 @@ impl Lake {
         match &question.ask {
             Ask::Sql(sql) => self.statement(context, sql).await,
             Ask::Search { filter, limit } => {
-                let events = self.matching(context, filter, span).await?;
+                let mut events = self.matching(context, filter, question).await?;
+                if let Some(place) = &question.before {
+                    // The first of the two says enough to leave out files; the second is exact.
+                    events = events.filter(col(TIME).lt_eq(instant(place.time_us))).map_err(said)?;
+                    events = events.filter(behind(place)?).map_err(said)?;
+                }
                 let newest = vec![col(TIME).sort(false, false), col(EVENT_ID).sort(false, false)];
                 events.sort(newest).and_then(|events| events.limit(0, Some(*limit))).map_err(said)
             }
             Ask::Histogram { filter, steps } => {
-                let events = self.matching(context, filter, span).await?;
+                let events = self.matching(context, filter, question).await?;
                 let step = self.step(span, (*steps).clamp(1, STEPS_MAX));
                 let micros = cast(col(TIME), DataType::Int64);
                 let begin = cast((micros / lit(step)) * lit(step), crate::schema::instant());
@@ -180,11 +196,16 @@ impl Lake {
                 if !is_known {
                     return Err(QueryError::Question(format!("`{column}` is no column; DESCRIBE events lists them")));
                 }
-                let events = self.matching(context, filter, span).await?;
+                let events = self.matching(context, filter, question).await?;
                 let groups: Vec<Expr> = vec![col(column).alias("value")];
                 let counted = events.aggregate(groups, vec![count(lit(1)).alias("events")]).map_err(said)?;
                 let most = vec![col("events").sort(false, false), col("value").sort(true, false)];
                 counted.sort(most).and_then(|rows| rows.limit(0, Some(*limit))).map_err(said)
+            }
+            Ask::Extent { filter } => {
+                let events = self.matching(context, filter, question).await?;
+                let ends = vec![min(col(TIME)).alias("first"), max(col(TIME)).alias("last"), count(lit(1)).alias("events")];
+                events.aggregate(Vec::new(), ends).map_err(said)
             }
         }
     }
@@ -219,7 +240,12 @@ impl QueryEngine for Lake {
         let asked = async { tokio::time::timeout_at(deadline, asked).await.unwrap_or_else(|_| Err(too_long(self.query_time))) };
         let (columns, stream) = self.runtime.block_on(asked)?;
         let (handle, limit) = (self.runtime.handle().clone(), self.query_time);
-        Ok(Box::new(Found { columns, version, stream, handle, deadline, limit }))
+        let cancelled = Arc::new(Notify::new());
+        Ok(Box::new(Found { columns, version, stream, handle, deadline, limit, cancelled }))
+    }
+
+    fn version(&self) -> u64 {
+        self.current().number
     }
 }
 
@@ -231,6 +257,8 @@ struct Found {
     handle: Handle,
     deadline: Instant,
     limit: Duration,
+    /// Told when the query is to end; remembers it for the next wait.
+    cancelled: Arc<Notify>,
 }
 
 fn too_long(limit: Duration) -> QueryError {
@@ -248,9 +276,18 @@ impl Rows for Found {
 
     fn next(&mut self) -> Result<Option<Vec<Vec<Cell>>>, QueryError> {
         let stream = &mut self.stream;
-        let deadline = self.deadline;
+        let (deadline, cancelled) = (self.deadline, &self.cancelled);
         loop {
-            let next = self.handle.block_on(async { tokio::time::timeout_at(deadline, stream.next()).await });
+            let next = self.handle.block_on(async {
+                tokio::select! {
+                    biased;
+                    () = cancelled.notified() => None,
+                    next = tokio::time::timeout_at(deadline, stream.next()) => Some(next),
+                }
+            });
+            let Some(next) = next else {
+                return Err(QueryError::Limit("the query was cancelled; ask it again".to_owned()));
+            };
             match next {
                 Err(_) => return Err(too_long(self.limit)),
                 Ok(None) => return Ok(None),
@@ -259,6 +296,11 @@ impl Rows for Found {
                 Ok(Some(Ok(batch))) => return cells(&batch).map(Some),
             }
         }
+    }
+
+    fn canceller(&self) -> Option<Canceller> {
+        let cancelled = Arc::clone(&self.cancelled);
+        Some(Arc::new(move || cancelled.notify_one()))
     }
 }
 
@@ -291,6 +333,10 @@ impl Rows for Chosen {
         };
         let chosen = |row: Vec<Cell>| self.places.iter().map(|place| row.get(*place).cloned().unwrap_or(Cell::Null)).collect();
         Ok(Some(batch.into_iter().map(chosen).collect()))
+    }
+
+    fn canceller(&self) -> Option<Canceller> {
+        self.rows.canceller()
     }
 }
 

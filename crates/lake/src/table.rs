@@ -131,6 +131,11 @@ impl Table {
         self.state.transaction_version(self.log_store.as_ref(), lane).await.map_err(sentence)
     }
 
+    /// The number of the version that was read last.
+    pub(crate) fn number(&self) -> u64 {
+        self.state.version()
+    }
+
     /// The files of the version that was read last.
     pub(crate) fn version(&self) -> Version {
         let mut files: Vec<DataFile> = self.state.log_data().iter().map(|view| data_file(&view)).collect();

@@ -1,6 +1,7 @@
 //! The port through which events are asked for: a question in, rows out.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::{Millis, Tenant};
 
@@ -50,6 +51,21 @@ pub enum Ask {
         /// Values at most.
         limit: usize,
     },
+    /// When the first and the last of the events that match were, and how many there are: one row of
+    /// `first`, `last` and `events`.
+    Extent {
+        /// The filter; empty for every event.
+        filter: String,
+    },
+}
+
+/// Where a row of a search stands: newest first, and among events of one instant by id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowPlace {
+    /// When the event was, in microseconds since 1970-01-01T00:00:00Z.
+    pub time_us: i64,
+    /// Its id, 32 hexadecimal digits.
+    pub event_id: String,
 }
 
 /// A question about one tenant's events.
@@ -63,6 +79,17 @@ pub struct Question {
     pub since: Option<Millis>,
     /// Only events before this instant.
     pub until: Option<Millis>,
+    /// Only events that were taken in from this instant on, whenever they were; SQL passes over it.
+    pub arrived: Option<Millis>,
+    /// Only events that stand behind this row, newest first; for a search only.
+    pub before: Option<RowPlace>,
+}
+
+impl Question {
+    /// A question about all events of a tenant.
+    pub fn new(tenant: Tenant, ask: Ask) -> Question {
+        Question { tenant, ask, since: None, until: None, arrived: None, before: None }
+    }
 }
 
 /// Why a question has no answer.
@@ -83,6 +110,9 @@ impl fmt::Display for QueryError {
     }
 }
 
+/// Ends a query from another thread: what waits for its next rows gets an error then.
+pub type Canceller = Arc<dyn Fn() + Send + Sync>;
+
 /// Rows as they come. Dropping it ends the query.
 pub trait Rows: Send {
     /// Names of the columns.
@@ -96,6 +126,11 @@ pub trait Rows: Send {
     /// # Errors
     /// When the query cannot go on; what came before is part of the answer.
     fn next(&mut self) -> Result<Option<Vec<Vec<Cell>>>, QueryError>;
+
+    /// What ends the query while [`Rows::next`] waits; none where only dropping ends it.
+    fn canceller(&self) -> Option<Canceller> {
+        None
+    }
 }
 
 /// Answers questions.
@@ -105,4 +140,8 @@ pub trait QueryEngine: Send + Sync {
     /// # Errors
     /// When the question is wrong or asks for too much.
     fn ask(&self, question: &Question) -> Result<Box<dyn Rows>, QueryError>;
+
+    /// The version of the table that a question would read now: another number means that something
+    /// was committed. Returns at once.
+    fn version(&self) -> u64;
 }

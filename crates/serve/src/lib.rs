@@ -6,22 +6,30 @@
 
 mod auth;
 mod bulk;
+mod cursor;
 mod decode;
+mod entity;
+mod follow;
 mod hec;
 mod ingest;
+mod jobs;
 mod metrics;
 mod openapi;
 mod otlp;
 mod otlp_json;
 mod problem;
 mod query;
+mod saved;
 mod service;
 mod syslog;
 mod syslog_message;
+mod tail;
 
 #[cfg(test)]
 mod tests;
 
+pub use entity::{EntityKind, Pivot, pivot};
+pub use follow::{Follow, News};
 pub use openapi::openapi;
 pub use query::json_line;
 pub use service::{Health, HealthReport, Listeners, Ports, TlsFiles, router, serve};

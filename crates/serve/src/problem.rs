@@ -64,7 +64,8 @@ impl Problem {
         Problem::new("failed", "Something failed", StatusCode::INTERNAL_SERVER_ERROR, detail)
     }
 
-    fn after(mut self, seconds: u64) -> Problem {
+    /// The same, with the seconds after which a client comes again.
+    pub(crate) fn after(mut self, seconds: u64) -> Problem {
         self.retry_after_seconds = Some(seconds);
         self
     }

@@ -4,18 +4,19 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
-use axum::http::HeaderMap;
+use axum::extract::{Query, Request, State};
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Json, Response};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use utoipa::ToSchema;
-use vigie_model::{Ask, Cell, Millis, QueryError, Question, Tenant, format_utc, parse_moment};
+use vigie_model::{Ask, Cell, Millis, QueryError, Question, RowPlace, Tenant, format_utc, parse_moment};
 
 use crate::auth::{Need, authorise};
+use crate::cursor;
 use crate::decode::read_body;
 use crate::problem::{Problem, ProblemBody};
 use crate::service::{Inner, Shared};
@@ -36,6 +37,8 @@ const FACET_VALUES_DEFAULT: usize = 10;
 const EXACT_INTEGER_MAX: u64 = 1 << 53;
 /// The content type of rows line by line.
 const NDJSON: &str = "application/x-ndjson";
+/// What cursors of searches are called.
+const SEARCH_CURSOR: &str = "search";
 
 /// The filter bar: newest events first.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -50,6 +53,19 @@ pub(crate) struct Search {
     until: Option<String>,
     /// Rows at most; 100 when it is not said.
     limit: Option<usize>,
+    /// `next` of an answer, for the page behind it; it carries its question, so it stands alone.
+    cursor: Option<String>,
+}
+
+/// A search and the last row that a client has of it: what a cursor carries.
+#[derive(Debug, Serialize, Deserialize)]
+struct SearchPage {
+    filter: String,
+    since: Option<Millis>,
+    until: Option<Millis>,
+    limit: usize,
+    time_us: i64,
+    event_id: String,
 }
 
 /// A statement that reads.
@@ -104,6 +120,9 @@ pub(crate) struct AnswerBody {
     rows: Vec<Vec<Value>>,
     /// False when there are more rows than fit: ask line by line then.
     is_complete: bool,
+    /// The cursor of a search's next page; none when these rows are the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 /// What comes out of a query.
@@ -123,14 +142,18 @@ fn instant(text: &str, now: Millis) -> Result<Millis, Problem> {
 }
 
 /// The instants that bound a question.
-fn span(shared: &Inner, since: Option<&str>, until: Option<&str>) -> Result<(Option<Millis>, Option<Millis>), Problem> {
+pub(crate) fn span(
+    shared: &Inner,
+    since: Option<&str>,
+    until: Option<&str>,
+) -> Result<(Option<Millis>, Option<Millis>), Problem> {
     let now = (shared.ports.clock)();
     let bound = |text: Option<&str>| text.filter(|text| !text.trim().is_empty()).map(|text| instant(text, now)).transpose();
     Ok((bound(since)?, bound(until)?))
 }
 
 /// A value as JSON.
-fn json(cell: Cell) -> Value {
+pub(crate) fn json(cell: Cell) -> Value {
     match cell {
         Cell::Null => Value::Null,
         Cell::Boolean(value) => Value::Bool(value),
@@ -190,13 +213,14 @@ async fn begin(shared: &Shared, question: Question) -> Result<Parts, Problem> {
     Ok(parts)
 }
 
-fn broken() -> Problem {
+/// A query ended in a way that it should not.
+pub(crate) fn broken() -> Problem {
     Problem::failed("the query broke off; ask again, and look into the log of the service when it stays so")
 }
 
 /// Answers a question in the form that the client accepts.
 async fn answer(shared: &Shared, headers: &HeaderMap, question: Question) -> Result<Response, Problem> {
-    let mut parts = begin(shared, question).await?;
+    let mut parts = begin(shared, question.clone()).await?;
     let (columns, version) = match parts.recv().await {
         Some(Ok(Part::Head { columns, version })) => (columns, version),
         Some(Err(error)) => return Err(error.into()),
@@ -207,11 +231,13 @@ async fn answer(shared: &Shared, headers: &HeaderMap, question: Question) -> Res
         return Ok(lines(parts, columns, version));
     }
     let mut rows = Vec::new();
+    let mut last = None;
     let is_complete = loop {
         match parts.recv().await {
             Some(Ok(Part::Rows(batch))) => {
                 let free = QUERY_ROWS_MAX.saturating_sub(rows.len());
                 let is_over = batch.len() > free;
+                last = batch.iter().take(free).next_back().map(|row| place_of(&columns, row)).or(last);
                 rows.extend(batch.into_iter().take(free).map(|row| row.into_iter().map(json).collect::<Vec<Value>>()));
                 if is_over {
                     break false;
@@ -222,7 +248,55 @@ async fn answer(shared: &Shared, headers: &HeaderMap, question: Question) -> Res
             None => return Err(broken()),
         }
     };
-    Ok(Json(AnswerBody { columns, version, rows, is_complete }).into_response())
+    let next = next_page(shared, &question, last.flatten(), rows.len(), is_complete)?;
+    Ok(Json(AnswerBody { columns, version, rows, is_complete, next }).into_response())
+}
+
+/// Where a row of a search stands; none for rows of another kind.
+fn place_of(columns: &[String], row: &[Cell]) -> Option<RowPlace> {
+    let cell = |name: &str| columns.iter().position(|column| column == name).and_then(|at| row.get(at));
+    match (cell("time"), cell("event_id")) {
+        (Some(Cell::Time(time_us)), Some(Cell::Text(id))) => Some(RowPlace { time_us: *time_us, event_id: id.clone() }),
+        _ => None,
+    }
+}
+
+/// The cursor behind the last row of a search, when there may be more.
+fn next_page(
+    shared: &Inner,
+    question: &Question,
+    last: Option<RowPlace>,
+    count: usize,
+    is_complete: bool,
+) -> Result<Option<String>, Problem> {
+    let (Ask::Search { filter, limit }, Some(RowPlace { time_us, event_id })) = (&question.ask, last) else {
+        return Ok(None);
+    };
+    if is_complete && count < *limit {
+        return Ok(None);
+    }
+    let (since, until) = (question.since, question.until);
+    let page = SearchPage { filter: filter.clone(), since, until, limit: *limit, time_us, event_id };
+    let now = (shared.ports.clock)();
+    cursor::seal(&shared.ports.secret, &question.tenant, SEARCH_CURSOR, &page, now).map(Some)
+}
+
+/// What a search asks: from the beginning, or the page behind a cursor.
+fn search_question(shared: &Inner, tenant: Tenant, search: Search) -> Result<Question, Problem> {
+    let Search { filter, since, until, limit, cursor } = search;
+    let Some(cursor) = cursor else {
+        let (since, until) = span(shared, since.as_deref(), until.as_deref())?;
+        let ask = Ask::Search { filter, limit: limit.unwrap_or(SEARCH_ROWS_DEFAULT) };
+        return Ok(Question { since, until, ..Question::new(tenant, ask) });
+    };
+    if !filter.is_empty() || since.is_some() || until.is_some() || limit.is_some() {
+        return Err(Problem::request("a cursor carries its whole question: send `cursor` and no other field"));
+    }
+    let now = (shared.ports.clock)();
+    let page: SearchPage = cursor::open(&shared.ports.secret, &cursor, &tenant, SEARCH_CURSOR, now)?;
+    let ask = Ask::Search { filter: page.filter, limit: page.limit };
+    let before = Some(RowPlace { time_us: page.time_us, event_id: page.event_id });
+    Ok(Question { since: page.since, until: page.until, before, ..Question::new(tenant, ask) })
 }
 
 /// Rows line by line as they come; an error after the first is the last line.
@@ -247,8 +321,19 @@ fn lines(parts: Parts, columns: Vec<String>, version: u64) -> Response {
     ([(CONTENT_TYPE, NDJSON)], body).into_response()
 }
 
+/// Runs work that blocks where it may.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| broken())
+}
+
+/// Reads what stands behind the question mark of an address.
+pub(crate) fn address_query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
+    let wrong = |why: String| Problem::request(format!("what stands behind `?` is not readable: {why}"));
+    Query::try_from_uri(uri).map(|Query(ask)| ask).map_err(|error| wrong(error.body_text()))
+}
+
 /// Lets the client in, and reads what it asks.
-async fn receive<T: DeserializeOwned>(shared: &Inner, request: Request) -> Result<(HeaderMap, Tenant, T), Problem> {
+pub(crate) async fn receive<T: DeserializeOwned>(shared: &Inner, request: Request) -> Result<(HeaderMap, Tenant, T), Problem> {
     let (parts, body) = request.into_parts();
     let token = authorise(shared, &parts.headers, Need::Search)?;
     let body = read_body(&parts.headers, body, QUESTION_BYTES_MAX).await?;
@@ -259,6 +344,8 @@ async fn receive<T: DeserializeOwned>(shared: &Inner, request: Request) -> Resul
 
 /// Searches events, newest first.
 ///
+/// When there may be more, `next` is the cursor of the page behind these rows: it skips and repeats no
+/// event, whatever comes in meanwhile. It holds for an hour, until the service starts again.
 /// With `Accept: application/x-ndjson` the first line names the columns and each other line is a row.
 #[utoipa::path(
     post,
@@ -275,10 +362,9 @@ async fn receive<T: DeserializeOwned>(shared: &Inner, request: Request) -> Resul
     security(("token" = [])),
 )]
 pub(crate) async fn search(State(shared): State<Shared>, request: Request) -> Result<Response, Problem> {
-    let (headers, tenant, ask) = receive::<Search>(&shared, request).await?;
-    let (since, until) = span(&shared, ask.since.as_deref(), ask.until.as_deref())?;
-    let ask = Ask::Search { filter: ask.filter, limit: ask.limit.unwrap_or(SEARCH_ROWS_DEFAULT) };
-    answer(&shared, &headers, Question { tenant, ask, since, until }).await
+    let (headers, tenant, search) = receive::<Search>(&shared, request).await?;
+    let question = search_question(&shared, tenant, search)?;
+    answer(&shared, &headers, question).await
 }
 
 /// Answers a statement of SQL that reads.
@@ -300,7 +386,7 @@ pub(crate) async fn search(State(shared): State<Shared>, request: Request) -> Re
 )]
 pub(crate) async fn sql(State(shared): State<Shared>, request: Request) -> Result<Response, Problem> {
     let (headers, tenant, Statement { sql }) = receive::<Statement>(&shared, request).await?;
-    answer(&shared, &headers, Question { tenant, ask: Ask::Sql(sql), since: None, until: None }).await
+    answer(&shared, &headers, Question::new(tenant, Ask::Sql(sql))).await
 }
 
 /// Counts events that match a filter, by equal steps of time.
@@ -322,7 +408,7 @@ pub(crate) async fn histogram(State(shared): State<Shared>, request: Request) ->
     let (headers, tenant, ask) = receive::<Histogram>(&shared, request).await?;
     let (since, until) = span(&shared, ask.since.as_deref(), ask.until.as_deref())?;
     let ask = Ask::Histogram { filter: ask.filter, steps: ask.steps.unwrap_or(HISTOGRAM_STEPS_DEFAULT) };
-    answer(&shared, &headers, Question { tenant, ask, since, until }).await
+    answer(&shared, &headers, Question { since, until, ..Question::new(tenant, ask) }).await
 }
 
 /// Counts the most frequent values of one column among events that match a filter.
@@ -345,7 +431,7 @@ pub(crate) async fn facet(State(shared): State<Shared>, request: Request) -> Res
     let (since, until) = span(&shared, ask.since.as_deref(), ask.until.as_deref())?;
     let limit = ask.limit.unwrap_or(FACET_VALUES_DEFAULT);
     let ask = Ask::Facet { filter: ask.filter, column: ask.column, limit };
-    answer(&shared, &headers, Question { tenant, ask, since, until }).await
+    answer(&shared, &headers, Question { since, until, ..Question::new(tenant, ask) }).await
 }
 
 #[cfg(test)]

@@ -19,12 +19,14 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tower::limit::GlobalConcurrencyLimitLayer;
 use utoipa::ToSchema;
-use vigie_model::{Intake, Millis, QueryEngine, Tenant, Tokens};
+use vigie_model::{Intake, Millis, QueryEngine, SavedSearches, Tenant, Tokens};
 
 use crate::auth::{FailedLogins, Need, authorise};
+use crate::jobs::Jobs;
 use crate::metrics::{self, Metrics};
 use crate::problem::Problem;
-use crate::{bulk, hec, ingest, openapi, otlp, query, syslog};
+use crate::tail::Tails;
+use crate::{bulk, entity, hec, ingest, jobs, openapi, otlp, query, saved, syslog, tail};
 
 /// Requests that are worked on at once; others wait.
 pub(crate) const REQUESTS_MAX: usize = 64;
@@ -58,6 +60,10 @@ pub struct Ports {
     pub engine: Arc<dyn QueryEngine>,
     /// Knows tokens.
     pub tokens: Arc<dyn Tokens>,
+    /// Keeps searches that have a name.
+    pub saved: Arc<dyn SavedSearches>,
+    /// Random bytes, new at each start: what cursors are signed with and ids of jobs are made from.
+    pub secret: [u8; 32],
     /// What time it is.
     pub clock: fn() -> Millis,
     /// How the service is.
@@ -93,6 +99,10 @@ pub(crate) struct Inner {
     pub(crate) metrics: Metrics,
     pub(crate) failed_logins: FailedLogins,
     pub(crate) queries: Arc<Semaphore>,
+    pub(crate) jobs: Jobs,
+    pub(crate) tails: Tails,
+    /// True from the moment at which the service is told to stop.
+    pub(crate) stop: watch::Sender<bool>,
     /// The next number of an acknowledgement or of a document without an id.
     pub(crate) numbers: AtomicU64,
 }
@@ -107,6 +117,9 @@ pub(crate) fn share(ports: Ports) -> Shared {
         metrics: Metrics::new(),
         failed_logins: FailedLogins::default(),
         queries: Arc::new(Semaphore::new(QUERIES_MAX)),
+        jobs: Jobs::new(),
+        tails: Tails::default(),
+        stop: watch::channel(false).0,
         numbers: AtomicU64::new(0),
     })
 }
@@ -124,6 +137,13 @@ fn routes(shared: Shared) -> Router {
         .route("/api/v1/sql", post(query::sql))
         .route("/api/v1/histogram", post(query::histogram))
         .route("/api/v1/facet", post(query::facet))
+        .route("/api/v1/jobs", post(jobs::create))
+        .route("/api/v1/jobs/{id}", get(jobs::look).delete(jobs::delete))
+        .route("/api/v1/tail", get(tail::tail))
+        // A value may have slashes in it, as names of resources do.
+        .route("/api/v1/entity/{kind}/{*value}", get(entity::entity))
+        .route("/api/v1/saved", get(saved::list))
+        .route("/api/v1/saved/{name}", get(saved::find).put(saved::save).delete(saved::forget))
         .route("/services/collector", post(hec::event))
         .route("/services/collector/event", post(hec::event))
         .route("/services/collector/event/1.0", post(hec::event))
@@ -149,10 +169,11 @@ fn routes(shared: Shared) -> Router {
         .with_state(shared)
 }
 
-/// Counts every answer, and forbids browsers to guess what it is.
+/// Counts every answer, forbids browsers to guess what it is, and lets forgotten jobs go.
 async fn observe(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     let matched = request.extensions().get::<MatchedPath>();
     let path = matched.map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+    shared.jobs.sweep((shared.ports.clock)());
     let mut response = next.run(request).await;
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     shared.metrics.answered(&path, response.status().as_u16());
@@ -239,7 +260,7 @@ fn udp(socket: net::UdpSocket) -> Result<UdpSocket, String> {
 pub async fn serve(listeners: Listeners, ports: Ports, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), String> {
     let shared = share(ports);
     let tenant = listeners.syslog_tenant;
-    let (quit, quitting) = watch::channel(false);
+    let quitting = shared.stop.subscribe();
     let http = tcp(listeners.http)?;
     let mut tasks = JoinSet::new();
     if let Some(socket) = listeners.syslog_udp {
@@ -253,7 +274,7 @@ pub async fn serve(listeners: Listeners, ports: Ports, stop: impl Future<Output 
         tasks.spawn(syslog::tcp(Arc::clone(&shared), tenant, tcp(listener)?, Some(acceptor), quitting.clone()));
     }
     let mut quitting = quitting;
-    let server = axum::serve(http, routes(shared)).with_graceful_shutdown(async move {
+    let server = axum::serve(http, routes(Arc::clone(&shared))).with_graceful_shutdown(async move {
         // An error is that nobody is left to say stop, which is a stop too.
         let _ = quitting.changed().await;
     });
@@ -262,7 +283,8 @@ pub async fn serve(listeners: Listeners, ports: Ports, stop: impl Future<Output 
         () = stop => {}
         _ = &mut server => return Err("the listener of HTTP ended by itself; start the service again".to_owned()),
     }
-    quit.send_replace(true);
+    shared.stop.send_replace(true);
+    shared.jobs.cancel_all((shared.ports.clock)());
     let drained = tokio::time::timeout(Duration::from_secs(DRAIN_SECONDS_MAX), async {
         let _ = (&mut server).await;
         while tasks.join_next().await.is_some() {}

@@ -1,5 +1,6 @@
 //! What each protocol promises, through the router and through sockets, with ports that are fakes.
 
+mod asked;
 mod fakes;
 
 use std::io::Write;
@@ -133,6 +134,15 @@ async fn nobody_enters_without_the_right_token() {
         ("POST /api/v1/ingest", Some("Bearer ask"), 403, "scope"),
         ("POST /api/v1/search", Some("Bearer push"), 403, "scope"),
         ("GET /api/v1/openapi.json", None, 401, "token"),
+        ("POST /api/v1/jobs", Some("Bearer push"), 403, "scope"),
+        ("GET /api/v1/jobs/1", None, 401, "token"),
+        ("DELETE /api/v1/jobs/1", Some("Bearer push"), 403, "scope"),
+        ("GET /api/v1/tail", Some("Bearer push"), 403, "scope"),
+        ("GET /api/v1/entity/address/192.0.2.7", Some("Bearer push"), 403, "scope"),
+        ("GET /api/v1/saved", Some("Bearer push"), 403, "scope"),
+        ("GET /api/v1/saved/a", None, 401, "token"),
+        ("PUT /api/v1/saved/a", Some("Bearer push"), 403, "scope"),
+        ("DELETE /api/v1/saved/a", None, 401, "token"),
         ("GET /metrics", Some("Bearer push"), 403, "scope"),
         ("POST /services/collector", None, 401, "\"code\":2"),
         ("POST /services/collector", Some("Splunk wrong"), 403, "\"code\":4"),
@@ -283,7 +293,7 @@ async fn the_document_and_the_metrics_name_what_there_is() {
     assert_eq!(text, openapi());
     let document: Value = serde_json::from_str(&text).unwrap();
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
-    assert_eq!(document["paths"].as_object().unwrap().len(), 8);
+    assert_eq!(document["paths"].as_object().unwrap().len(), 14);
     send(&router, request("POST /api/v1/ingest", &[PUSH], "{}\n{}\n")).await;
     let (_, _, text) = send(&router, request("GET /metrics", &[ASK], "")).await;
     let lines = [

@@ -1,9 +1,12 @@
-//! What the service must remember beside events: tokens today; searches, alerts and cases later.
+//! What the service must remember beside events: tokens and saved searches today; alerts and cases later.
 //!
 //! Secret of this crate: how state is stored. It never knows HTTP, Arrow, a vendor, or what a rule
 //! means. Callers are threads, with or without a runtime of their own: the database lives in one thread.
 
 mod database;
+mod random;
+mod saved;
 mod tokens;
 
 pub use database::State;
+pub use random::random_key;

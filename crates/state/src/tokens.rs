@@ -12,7 +12,7 @@ use crate::database::State;
 /// Tokens remembered between requests.
 const CHECKED_TOKENS_MAX: usize = 10_000;
 /// Characters of a name.
-const NAME_CHARACTERS_MAX: usize = 128;
+pub(crate) const NAME_CHARACTERS_MAX: usize = 128;
 /// How exact the time of last use is, in milliseconds.
 const LAST_USED_STEP_MS: i64 = 60_000;
 /// How long a revocation by another process may go unnoticed, in milliseconds.
@@ -36,7 +36,7 @@ fn token(row: &SqliteRow) -> Result<TokenInfo, sqlx::Error> {
 }
 
 /// Whether a name can be shown anywhere: printable, no marks that turn the direction of text.
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     let is_shown =
         |c: char| !c.is_control() && !matches!(c, '\u{200E}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
     !name.trim().is_empty() && name.chars().count() <= NAME_CHARACTERS_MAX && name.chars().all(is_shown)

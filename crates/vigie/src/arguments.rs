@@ -32,6 +32,9 @@ pub(crate) enum Command {
     /// Search events with the filter bar's language, newest first
     #[cfg(feature = "full")]
     Search(SearchOptions),
+    /// Say what is known of a principal, an address, a resource, a session or an account
+    #[cfg(feature = "full")]
+    Pivot(PivotOptions),
     /// Make, list and revoke tokens of the service
     #[cfg(feature = "full")]
     #[command(subcommand)]
@@ -138,8 +141,59 @@ pub(crate) struct SearchOptions {
     /// Count events by the values of this column instead of showing them
     #[arg(long, value_name = "COLUMN", conflicts_with = "count")]
     pub(crate) by: Option<String>,
+    /// Show events as they are stored, until Ctrl-C; with --since those taken in since then too
+    #[arg(long, conflicts_with_all = ["count", "by", "until", "limit", "save"])]
+    pub(crate) follow: bool,
+    /// Search with the filter that was saved under this name
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["filter", "save"])]
+    pub(crate) saved: Option<String>,
+    /// Search, and save the filter under this name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) save: Option<String>,
     #[command(flatten)]
     pub(crate) common: AskOptions,
+}
+
+/// What a pivot may be about.
+#[cfg(feature = "full")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PivotKind {
+    /// Who acted: a name or an id
+    Principal,
+    /// Where requests came from
+    Address,
+    /// What was acted on
+    Resource,
+    /// A session, or the credential behind it
+    Session,
+    /// An account of a cloud
+    Account,
+}
+
+#[cfg(feature = "full")]
+#[derive(Debug, Args)]
+pub(crate) struct PivotOptions {
+    /// What it is
+    #[arg(value_enum)]
+    pub(crate) kind: PivotKind,
+    /// Its name, taken literally
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) value: String,
+    /// Only events from this instant on: a date, RFC 3339, or 15m, 24h, 7d before now
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Only events before this instant
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    /// The data folder
+    #[arg(long, value_name = "DIR", default_value = "vigie-data")]
+    pub(crate) data: PathBuf,
+    /// Whose events
+    #[arg(long, default_value = "main")]
+    pub(crate) tenant: String,
+    /// A content folder laid over the one inside the binary
+    #[arg(long, value_name = "DIR")]
+    pub(crate) content: Option<PathBuf>,
 }
 
 /// What a token may allow.

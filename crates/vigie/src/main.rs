@@ -58,6 +58,8 @@ fn main() -> ExitCode {
         #[cfg(feature = "full")]
         Some(Command::Search(options)) => service::ask::search(&options),
         #[cfg(feature = "full")]
+        Some(Command::Pivot(options)) => service::pivot::run(&options),
+        #[cfg(feature = "full")]
         Some(Command::Token(command)) => service::token::run(&command),
         #[cfg(feature = "full")]
         Some(Command::Lake(command)) => service::lake::run(&command),

@@ -1,6 +1,8 @@
 //! Ports that remember what they were given and answer what they are told.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -8,8 +10,8 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tower::ServiceExt;
 use vigie_model::{
-    Answer, Ask, Cell, Delivery, Intake, Millis, QueryEngine, QueryError, Question, Receipt, Refusal, Rows, Scope, Tenant,
-    TokenInfo, Tokens,
+    Answer, Ask, Canceller, Cell, Delivery, Intake, Millis, QueryEngine, QueryError, Question, Receipt, Refusal, Rows, SaveError,
+    SavedSearch, SavedSearches, Scope, Tenant, TokenInfo, Tokens,
 };
 
 use crate::{Health, HealthReport, Ports};
@@ -42,6 +44,7 @@ impl Tokens for FakeTokens {
         Ok(match secret {
             "push" => token("blue", vec![Scope::Ingest]),
             "ask" => token("blue", vec![Scope::Search]),
+            "red" => token("red", vec![Scope::Search]),
             _ => None,
         })
     }
@@ -66,11 +69,19 @@ impl Tokens for FakeTokens {
     }
 }
 
-/// Two batches of one row; then an error when the statement is `breaks`.
+/// Batches of rows; then, as it is told, an error, or nothing until somebody cancels it.
 struct FakeRows {
     columns: Vec<String>,
-    left: usize,
+    batches: VecDeque<Vec<Vec<Cell>>>,
     is_broken: bool,
+    wait: Option<(Receiver<()>, std::sync::mpsc::Sender<()>)>,
+}
+
+impl FakeRows {
+    fn new(columns: &[&str], batches: impl IntoIterator<Item = Vec<Vec<Cell>>>) -> FakeRows {
+        let columns = columns.iter().map(|name| (*name).to_owned()).collect();
+        FakeRows { columns, batches: batches.into_iter().collect(), is_broken: false, wait: None }
+    }
 }
 
 impl Rows for FakeRows {
@@ -83,24 +94,96 @@ impl Rows for FakeRows {
     }
 
     fn next(&mut self) -> Result<Option<Vec<Vec<Cell>>>, QueryError> {
-        if self.left == 0 {
-            return if self.is_broken { Err(QueryError::Limit("too many".to_owned())) } else { Ok(None) };
+        match (self.batches.pop_front(), &self.wait) {
+            (Some(batch), _) => Ok(Some(batch)),
+            (None, Some((cancelled, _))) => {
+                let _ = cancelled.recv();
+                Err(QueryError::Limit("cancelled".to_owned()))
+            }
+            (None, None) if self.is_broken => Err(QueryError::Limit("too many".to_owned())),
+            (None, None) => Ok(None),
         }
-        self.left -= 1;
-        Ok(Some(vec![vec![Cell::Integer(i64::MAX), Cell::Time(1_000_000)]]))
     }
+
+    fn canceller(&self) -> Option<Canceller> {
+        let (_, sender) = self.wait.as_ref()?;
+        let sender = sender.clone();
+        Some(Arc::new(move || drop(sender.send(()))))
+    }
+}
+
+/// Five events, one a second, of which a search for `pages` finds those behind its place.
+fn page(question: &Question, limit: usize) -> FakeRows {
+    let id = |number: i64| format!("{number:032x}");
+    let is_behind = |number: &i64| {
+        question.before.as_ref().is_none_or(|place| (number * 1_000_000, id(*number)) < (place.time_us, place.event_id.clone()))
+    };
+    let row = |number: i64| vec![Cell::Time(number * 1_000_000), Cell::Text(id(number)), Cell::Time(NOW * 1000)];
+    let rows: Vec<Vec<Cell>> = (1..=5).rev().filter(is_behind).take(limit).map(row).collect();
+    FakeRows::new(&["time", "event_id", "ingested"], Some(rows).filter(|rows| !rows.is_empty()))
 }
 
 struct FakeEngine;
 
 impl QueryEngine for FakeEngine {
     fn ask(&self, question: &Question) -> Result<Box<dyn Rows>, QueryError> {
-        let is_broken = match &question.ask {
+        let row = vec![Cell::Integer(i64::MAX), Cell::Time(1_000_000)];
+        let found = match &question.ask {
             Ask::Sql(text) if text == "wrong" => return Err(QueryError::Question("no".to_owned())),
-            Ask::Sql(text) => text == "breaks",
+            Ask::Sql(text) => {
+                let is_broken = text == "breaks";
+                let wait = (text == "waits").then(channel).map(|(sender, receiver)| (receiver, sender));
+                FakeRows { is_broken, wait, ..FakeRows::new(&["z", "a"], [vec![row.clone()], vec![row]]) }
+            }
+            Ask::Search { filter, .. } if filter == "(" => return Err(QueryError::Question("not closed".to_owned())),
+            Ask::Search { filter, limit } if filter == "pages" || filter.contains("192.0.2.7") => page(question, *limit),
+            Ask::Facet { filter, column, .. } if filter.contains("192.0.2.7") => {
+                let counts = vec![vec![Cell::Text(column.clone()), Cell::Integer(4)], vec![Cell::Null, Cell::Integer(1)]];
+                FakeRows::new(&["value", "events"], [counts])
+            }
+            Ask::Extent { .. } => {
+                let ends = vec![Cell::Time(1_000_000), Cell::Time(5_000_000), Cell::Integer(5)];
+                FakeRows::new(&["first", "last", "events"], [vec![ends]])
+            }
             ask => return Err(QueryError::Failed(format!("{ask:?} {:?} {:?}", question.since, question.until))),
         };
-        Ok(Box::new(FakeRows { columns: vec!["z".to_owned(), "a".to_owned()], left: 2, is_broken }))
+        Ok(Box::new(found))
+    }
+
+    fn version(&self) -> u64 {
+        7
+    }
+}
+
+#[derive(Default)]
+struct FakeSaved(Mutex<Vec<(Tenant, SavedSearch)>>);
+
+impl SavedSearches for FakeSaved {
+    fn searches(&self, tenant: &Tenant) -> Result<Vec<SavedSearch>, String> {
+        let saved = self.0.lock().unwrap();
+        Ok(saved.iter().filter(|(owner, _)| owner == tenant).map(|(_, search)| search.clone()).collect())
+    }
+
+    fn search(&self, tenant: &Tenant, name: &str) -> Result<Option<SavedSearch>, String> {
+        Ok(self.searches(tenant)?.into_iter().find(|search| search.name == name))
+    }
+
+    fn save(&self, tenant: &Tenant, search: &SavedSearch) -> Result<(), SaveError> {
+        match search.name.as_str() {
+            "refused" => Err(SaveError::Refused("not this name".to_owned())),
+            "failed" => Err(SaveError::Failed("the disk is full".to_owned())),
+            _ => {
+                self.0.lock().unwrap().push((tenant.clone(), search.clone()));
+                Ok(())
+            }
+        }
+    }
+
+    fn forget(&self, tenant: &Tenant, name: &str) -> Result<bool, String> {
+        let mut saved = self.0.lock().unwrap();
+        let count = saved.len();
+        saved.retain(|(owner, search)| owner != tenant || search.name != name);
+        Ok(saved.len() < count)
     }
 }
 
@@ -120,6 +203,8 @@ pub(crate) fn ports(outcome: Option<Result<Receipt, Refusal>>) -> (Ports, Unboun
         intake: Arc::new(FakeIntake { seen, outcome }),
         engine: Arc::new(FakeEngine),
         tokens: Arc::new(FakeTokens),
+        saved: Arc::new(FakeSaved::default()),
+        secret: [7; 32],
         clock: || NOW,
         health: Arc::new(FakeHealth),
     };

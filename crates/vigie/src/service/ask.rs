@@ -13,9 +13,10 @@ use crate::error::Error;
 use crate::output::note;
 use crate::service::data::{DataFolder, now};
 use crate::service::rows::{failed, write};
+use crate::service::{follow, saved};
 
 /// Columns that a search shows in a table; files and programs get all of them.
-const SHOWN: &str = "time, log, api_operation, actor_user_name, src_endpoint_ip, target, status_code, event_id";
+pub(crate) const SHOWN: &str = "time, log, api_operation, actor_user_name, src_endpoint_ip, target, status_code, event_id";
 
 pub(crate) fn sql(options: &SqlOptions) -> Result<ExitCode, Error> {
     match &options.statement {
@@ -25,14 +26,30 @@ pub(crate) fn sql(options: &SqlOptions) -> Result<ExitCode, Error> {
 }
 
 pub(crate) fn search(options: &SearchOptions) -> Result<ExitCode, Error> {
-    let bound = |text: &Option<String>| text.as_deref().map(|text| instant(text, now())).transpose();
-    let span = (bound(&options.since)?, bound(&options.until)?);
-    let ask_for = match &options.by {
-        Some(column) => Ask::Facet { filter: options.filter.clone(), column: column.clone(), limit: options.limit },
-        None if options.count => Ask::Histogram { filter: options.filter.clone(), steps: 24 },
-        None => Ask::Search { filter: options.filter.clone(), limit: options.limit },
+    let span = (bound(options.since.as_deref())?, bound(options.until.as_deref())?);
+    let filter = match &options.saved {
+        Some(name) => saved::filter(&options.common, name)?,
+        None => options.filter.clone(),
     };
-    ask(&options.common, ask_for, span)
+    if options.follow {
+        return follow::run(&options.common, filter, span.0.unwrap_or_else(now));
+    }
+    let ask_for = match &options.by {
+        Some(column) => Ask::Facet { filter: filter.clone(), column: column.clone(), limit: options.limit },
+        None if options.count => Ask::Histogram { filter: filter.clone(), steps: 24 },
+        None => Ask::Search { filter: filter.clone(), limit: options.limit },
+    };
+    let code = ask(&options.common, ask_for, span)?;
+    if let Some(name) = &options.save {
+        // Only a filter that could be asked is worth a name.
+        saved::save(&options.common, name, filter)?;
+    }
+    Ok(code)
+}
+
+/// One end of a span of time, as it was written.
+pub(crate) fn bound(text: Option<&str>) -> Result<Option<Millis>, Error> {
+    text.map(|text| instant(text, now())).transpose()
 }
 
 /// An instant: RFC 3339, a date, or a length of time before now such as `24h`.
@@ -45,26 +62,36 @@ fn ask(options: &AskOptions, what: Ask, span: (Option<Millis>, Option<Millis>)) 
     let content = Content::load(options.content.as_deref())?;
     let tenant = Tenant(options.tenant.clone());
     let lake = DataFolder::new(&options.data).read_lake(&content, &tenant)?;
-    let question = Question { tenant, ask: what, since: span.0, until: span.1 };
+    let question = Question { since: span.0, until: span.1, ..Question::new(tenant, what) };
     answer(&lake, &question, options)?;
     Ok(ExitCode::SUCCESS)
 }
 
+/// Whether a terminal shows the rows, and the format of them.
+pub(crate) fn format_of(options: &AskOptions) -> (bool, RowFormat) {
+    let is_terminal = options.out.is_none() && io::stdout().is_terminal();
+    (is_terminal, options.format.unwrap_or(if is_terminal { RowFormat::Table } else { RowFormat::Ndjson }))
+}
+
+/// Where rows go.
+pub(crate) fn output(options: &AskOptions) -> Result<Box<dyn Write>, Error> {
+    Ok(match &options.out {
+        Some(path) => {
+            Box::new(BufWriter::new(File::create(path).map_err(|error| Error::Failed(format!("`{}`: {error}", path.display())))?))
+        }
+        None => Box::new(BufWriter::new(io::stdout().lock())),
+    })
+}
+
 fn answer(lake: &vigie_lake::Lake, question: &Question, options: &AskOptions) -> Result<(), Error> {
     let started = Instant::now();
-    let is_terminal = options.out.is_none() && io::stdout().is_terminal();
-    let format = options.format.unwrap_or(if is_terminal { RowFormat::Table } else { RowFormat::Ndjson });
+    let (is_terminal, format) = format_of(options);
     let mut rows = lake.ask(question).map_err(failed)?;
     if format == RowFormat::Table && matches!(question.ask, Ask::Search { .. }) {
         rows = vigie_lake::choose(rows, SHOWN.split(", "));
     }
     let version = rows.version();
-    let mut out: Box<dyn Write> = match &options.out {
-        Some(path) => {
-            Box::new(BufWriter::new(File::create(path).map_err(|error| Error::Failed(format!("`{}`: {error}", path.display())))?))
-        }
-        None => Box::new(BufWriter::new(io::stdout().lock())),
-    };
+    let mut out = output(options)?;
     let count = write(&mut *rows, format, &mut out)?;
     out.flush()?;
     drop(out);
@@ -106,7 +133,7 @@ fn shell(options: &AskOptions) -> Result<ExitCode, Error> {
         let _ = editor.add_history_entry(&text);
         // The newest version each time: events may come in while somebody types.
         let lake = data.read_lake(&content, &tenant)?;
-        let question = Question { tenant: tenant.clone(), ask: Ask::Sql(text), since: None, until: None };
+        let question = Question::new(tenant.clone(), Ask::Sql(text));
         match answer(&lake, &question, options) {
             Err(Error::Closed) => return Ok(ExitCode::SUCCESS),
             Err(error) => note(format_args!("vigie: {error}")),

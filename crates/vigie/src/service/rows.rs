@@ -43,6 +43,12 @@ pub(crate) fn failed(error: QueryError) -> Error {
     }
 }
 
+/// The named cells of a row as short texts that are harmless on a terminal; `-` where there is none.
+pub(crate) fn texts<'n>(columns: &[String], row: &[Cell], names: impl IntoIterator<Item = &'n str>) -> Vec<String> {
+    let cell = |name: &str| columns.iter().position(|column| column == name).and_then(|at| row.get(at)).map(short);
+    names.into_iter().map(|name| cell(name).filter(|text| !text.is_empty()).unwrap_or_else(|| "-".to_owned())).collect()
+}
+
 fn each(rows: &mut dyn Rows, write: &mut dyn FnMut(&[Cell]) -> Result<(), Error>) -> Result<u64, Error> {
     let mut count = 0;
     while let Some(batch) = rows.next().map_err(failed)? {

@@ -81,7 +81,9 @@ pub(crate) fn run(options: &UpOptions) -> Result<ExitCode, Error> {
     let ports = Ports {
         intake: Arc::clone(&intake) as _,
         engine: Arc::clone(&lake) as _,
-        tokens: state,
+        tokens: Arc::clone(&state) as _,
+        saved: state,
+        secret: vigie_state::random_key().map_err(Error::Failed)?,
         clock: now,
         health: Arc::new(Parts { intake: Arc::clone(&intake), lake, data }),
     };
