@@ -6,6 +6,7 @@
 
 mod bar;
 mod compact;
+mod copy;
 mod durable;
 mod filter;
 mod fuse;
@@ -24,6 +25,7 @@ mod word;
 mod write;
 
 pub use compact::Compacted;
+pub use copy::{TABLE_FORMAT, TableFiles, table_files};
 pub use lake::{Lake, LakeSize, table_folder};
 pub use query::choose;
 pub use retain::Retention;

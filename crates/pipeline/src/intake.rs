@@ -143,7 +143,7 @@ impl PushIntake {
     /// # Errors
     /// A sentence that says which file cannot be used, and why.
     pub fn start(parts: IntakeParts) -> Result<PushIntake, String> {
-        let lane = format!("{}/push/0", parts.shaper.tenant().0);
+        let lane = crate::keep::push_lane(parts.shaper.tenant());
         let journal = Journal::open(&parts.journal)?;
         let in_spool = |error: std::io::Error| format!("the spool in `{}`: {error}", parts.spool.display());
         let mut spool = Spool::open(&parts.spool).map_err(in_spool)?;

@@ -11,6 +11,7 @@ mod hunt;
 mod inflate;
 mod intake;
 mod journal;
+mod keep;
 mod lane;
 mod outcome;
 mod pack;
@@ -23,6 +24,7 @@ mod work;
 
 pub use hunt::{Hunt, Progress};
 pub use intake::{Cadence, IntakeParts, IntakeState, PushIntake};
+pub use keep::{JOURNAL_FORMAT, SPOOL_FORMAT, position_alone, position_beside, push_lane, segment_number, write_position};
 pub use lane::{GenericPaths, Lane, Lanes};
 pub use outcome::{Activity, Explained, Outcome, Reject, RejectReason};
 pub use proof::{ChainName, DigestFormat, DigestPaths, Flaw, Proof};

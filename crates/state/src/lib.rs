@@ -6,4 +6,4 @@
 mod database;
 mod tokens;
 
-pub use database::State;
+pub use database::{FORMAT, State};

@@ -40,6 +40,12 @@ pub(crate) enum Command {
     #[cfg(feature = "full")]
     #[command(subcommand)]
     Lake(LakeCommand),
+    /// Copy a data folder, also while a service runs on it
+    #[cfg(feature = "full")]
+    Backup(BackupOptions),
+    /// Make a data folder out of a backup
+    #[cfg(feature = "full")]
+    Restore(RestoreOptions),
     /// Check disk, clock, flushes and permissions, and say what to mend
     #[cfg(feature = "full")]
     Doctor {
@@ -85,6 +91,31 @@ pub(crate) struct UpOptions {
     /// Longest wait before events are committed, in seconds [default: 5]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) commit_seconds: Option<f64>,
+}
+
+#[cfg(feature = "full")]
+#[derive(Debug, Args)]
+pub(crate) struct BackupOptions {
+    /// The folder of the backup; it is made, and must be empty
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// The data folder
+    #[arg(long, value_name = "DIR", default_value = "vigie-data")]
+    pub(crate) data: PathBuf,
+    /// Make nothing: compare a backup that is there with its manifest, byte by byte
+    #[arg(long, conflicts_with = "data")]
+    pub(crate) verify: bool,
+}
+
+#[cfg(feature = "full")]
+#[derive(Debug, Args)]
+pub(crate) struct RestoreOptions {
+    /// The folder of the backup
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// The data folder to make; it must be empty
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
 }
 
 /// What every question to the lake has.

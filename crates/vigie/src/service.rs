@@ -1,11 +1,15 @@
-//! The service and what reads its data: `vigie up`, `sql`, `search`, `token`, `lake`, `config`.
+//! The service and what reads and keeps its data: `vigie up`, `sql`, `search`, `token`, `lake`, `config`,
+//! `backup`, `restore`.
 
 pub(crate) mod ask;
+pub(crate) mod backup;
 pub(crate) mod config;
 pub(crate) mod data;
 pub(crate) mod doctor;
 pub(crate) mod documents;
 pub(crate) mod lake;
+pub(crate) mod manifest;
+pub(crate) mod restore;
 pub(crate) mod rows;
 pub(crate) mod token;
 pub(crate) mod up;
