@@ -32,6 +32,15 @@ fn load(address: SocketAddr, token: &str, acknowledged: &Mutex<Vec<String>>, is_
     }
 }
 
+/// Ends the load, also when a check fails.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// How often each record is stored.
 fn stored(data: &str) -> BTreeMap<String, u64> {
     let ran = vigie(&["sql", "select raw, count(*) as n from events group by raw", "--data", data, "-o", "ndjson"]).unwrap();
@@ -59,11 +68,13 @@ fn a_backup_under_load_holds_every_acknowledged_record_once() {
     let is_over = AtomicBool::new(false);
     let mut before = Vec::new();
     std::thread::scope(|scope| {
+        let over = Over(&is_over);
         let loading = scope.spawn(|| load(service.address, &token, &acknowledged, &is_over));
         for number in 0..BACKUPS {
             // Each backup begins with more in the table than the one before.
             let least = before.last().map_or(0, |known: &Vec<String>| known.len()) + 100;
             while acknowledged.lock().unwrap().len() < least {
+                assert!(!loading.is_finished(), "the load ended early");
                 std::thread::yield_now();
             }
             before.push(acknowledged.lock().unwrap().clone());
@@ -72,7 +83,7 @@ fn a_backup_under_load_holds_every_acknowledged_record_once() {
             assert_eq!(ran.code, 0, "{}", ran.err);
             assert!(ran.err.contains(&format!("process id {}", service.process())), "{}", ran.err);
         }
-        is_over.store(true, Ordering::Relaxed);
+        drop(over);
         loading.join().unwrap();
     });
     assert!(service.stop());

@@ -13,6 +13,7 @@ mod clients;
 mod crash;
 mod doctor;
 mod exact;
+mod export;
 mod faults;
 mod first;
 mod hostile;

@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use vigie_model::{Ask, Cell, Millis, QueryEngine, QueryError, Question, Rows};
 
 use crate::lake::Lake;
-use crate::schema::{EVENT_ID, TIME};
+use crate::schema::{EVENT_ID, LOG, RAW, RAW_BINARY, REASON, TIME};
 use crate::{bar, ocsf, scan};
 
 /// Bytes that all queries may hold together; what sorts and groups need more goes to disk.
@@ -46,6 +46,8 @@ const GROWING_FUNCTIONS: [&str; 9] =
 /// Where the one table of a session stands.
 const CATALOG: &str = "vigie";
 const SCHEMA: &str = "lake";
+/// Columns of the rows of an export, in order.
+const EXPORTED: [&str; 6] = [TIME, EVENT_ID, LOG, REASON, RAW, RAW_BINARY];
 /// Steps of a histogram.
 const STEPS_MAX: usize = 400;
 
@@ -189,6 +191,17 @@ impl Lake {
         }
     }
 
+    /// The events of a span that match a filter, oldest first: what an export writes.
+    async fn oldest(
+        &self,
+        context: &SessionContext,
+        filter: &str,
+        span: (Option<Millis>, Option<Millis>),
+    ) -> Result<DataFrame, QueryError> {
+        let events = self.matching(context, filter, span).await?.select_columns(&EXPORTED).map_err(said)?;
+        events.sort(vec![col(TIME).sort(true, false), col(EVENT_ID).sort(true, false)]).map_err(said)
+    }
+
     /// Microseconds of a step: a round length that makes at most so many steps of a span.
     fn step(&self, span: (Option<Millis>, Option<Millis>), steps: usize) -> i64 {
         const SECONDS: [i64; 14] = [1, 5, 15, 30, 60, 300, 900, 1800, 3600, 10_800, 21_600, 43_200, 86_400, 604_800];
@@ -205,13 +218,37 @@ impl Lake {
 
 impl QueryEngine for Lake {
     fn ask(&self, question: &Question) -> Result<Box<dyn Rows>, QueryError> {
-        if question.tenant != self.tenant {
-            return Err(QueryError::Question(format!("the events of tenant `{}` are not kept here", question.tenant.0)));
+        self.is_own(question)?;
+        Ok(Box::new(self.begin(&Wanted::Answer(question))?))
+    }
+}
+
+/// What a query gives.
+pub(crate) enum Wanted<'q> {
+    /// The answer to a question.
+    Answer(&'q Question),
+    /// Events that match a filter, from an instant on and before another, oldest first.
+    Oldest(&'q str, (Option<Millis>, Option<Millis>)),
+}
+
+impl Lake {
+    /// Refuses a question about another tenant's events.
+    pub(crate) fn is_own(&self, question: &Question) -> Result<(), QueryError> {
+        match question.tenant == self.tenant {
+            true => Ok(()),
+            false => Err(QueryError::Question(format!("the events of tenant `{}` are not kept here", question.tenant.0))),
         }
+    }
+
+    /// Begins a query.
+    pub(crate) fn begin(&self, wanted: &Wanted<'_>) -> Result<Found, QueryError> {
         let deadline = Instant::now() + self.query_time;
         let (context, version) = self.session()?;
         let asked = async {
-            let plan = self.plan(&context, question).await?;
+            let plan = match wanted {
+                Wanted::Answer(question) => self.plan(&context, question).await?,
+                Wanted::Oldest(filter, span) => self.oldest(&context, filter, *span).await?,
+            };
             let columns = plan.schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
             let stream = plan.execute_stream().await.map_err(said)?;
             Ok((columns, stream))
@@ -219,15 +256,15 @@ impl QueryEngine for Lake {
         let asked = async { tokio::time::timeout_at(deadline, asked).await.unwrap_or_else(|_| Err(too_long(self.query_time))) };
         let (columns, stream) = self.runtime.block_on(asked)?;
         let (handle, limit) = (self.runtime.handle().clone(), self.query_time);
-        Ok(Box::new(Found { columns, version, stream, handle, deadline, limit }))
+        Ok(Found { columns, version, stream, handle, deadline, limit })
     }
 }
 
 /// Rows as the engine gives them.
-struct Found {
+pub(crate) struct Found {
     columns: Vec<String>,
     version: u64,
-    stream: SendableRecordBatchStream,
+    pub(crate) stream: SendableRecordBatchStream,
     handle: Handle,
     deadline: Instant,
     limit: Duration,
@@ -247,6 +284,16 @@ impl Rows for Found {
     }
 
     fn next(&mut self) -> Result<Option<Vec<Vec<Cell>>>, QueryError> {
+        match self.batch()? {
+            Some(batch) => cells(&batch).map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+impl Found {
+    /// The next rows as the engine has them, at least one; none at the end.
+    pub(crate) fn batch(&mut self) -> Result<Option<RecordBatch>, QueryError> {
         let stream = &mut self.stream;
         let deadline = self.deadline;
         loop {
@@ -256,7 +303,7 @@ impl Rows for Found {
                 Ok(None) => return Ok(None),
                 Ok(Some(Err(error))) => return Err(said(error)),
                 Ok(Some(Ok(batch))) if batch.num_rows() == 0 => {}
-                Ok(Some(Ok(batch))) => return cells(&batch).map(Some),
+                Ok(Some(Ok(batch))) => return Ok(Some(batch)),
             }
         }
     }

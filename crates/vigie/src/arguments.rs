@@ -71,6 +71,42 @@ pub(crate) enum RowFormat {
     Csv,
     /// A Markdown table
     Md,
+    /// A Parquet file, with --out
+    Parquet,
+}
+
+/// Formats of exported events.
+#[cfg(feature = "full")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// One OCSF event a line, with the record in raw_data
+    Ocsf,
+}
+
+#[cfg(feature = "full")]
+#[derive(Debug, Args)]
+pub(crate) struct ExportOptions {
+    /// The data folder
+    #[arg(long, value_name = "DIR", default_value = "vigie-data")]
+    pub(crate) data: PathBuf,
+    /// Only events from this instant on: a date, RFC 3339, or 15m, 24h, 7d before now
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Only events before this instant
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    /// Only events that match, in the language of `vigie search`
+    #[arg(long, value_name = "FILTER", default_value = "", allow_hyphen_values = true)]
+    pub(crate) filter: String,
+    /// Output format
+    #[arg(short = 'o', long, value_enum, default_value = "ocsf")]
+    pub(crate) format: ExportFormat,
+    /// The file to write; compressed when its name ends in .gz
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// A content folder laid over the one inside the binary
+    #[arg(long, value_name = "DIR")]
+    pub(crate) content: Option<PathBuf>,
 }
 
 #[cfg(feature = "full")]
@@ -236,6 +272,8 @@ pub(crate) enum LakeCommand {
         #[arg(long, value_name = "DIR", default_value = "vigie-data")]
         data: PathBuf,
     },
+    /// Write events to a file, oldest first, with or without a running service
+    Export(ExportOptions),
     /// Remove events past their time, with no service running on the folder
     Purge {
         /// The data folder

@@ -7,6 +7,7 @@ pub(crate) mod config;
 pub(crate) mod data;
 pub(crate) mod doctor;
 pub(crate) mod documents;
+pub(crate) mod export;
 pub(crate) mod lake;
 pub(crate) mod manifest;
 pub(crate) mod restore;
