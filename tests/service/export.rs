@@ -90,7 +90,7 @@ fn an_export_as_ocsf_is_what_ocsf_paths_say() {
 
     let one = at("one.ndjson");
     let filter = ["--filter", "\"file-7\"", "--until", "2026-11-21"];
-    let ran = vigie(&[&["lake", "export", "--data", &data, "--out", &one], &filter[..]].concat()).unwrap();
+    let ran = vigie(&[&["lake", "export", "--data", data.as_str(), "--out", one.as_str()][..], &filter].concat()).unwrap();
     assert!(ran.code == 0 && ran.err.starts_with("1 events"), "{}", ran.err);
     let wrong = at("wrong.ndjson");
     let ran = vigie(&["lake", "export", "--data", &data, "--out", &wrong, "--filter", "(user:"]).unwrap();

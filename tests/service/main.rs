@@ -18,6 +18,7 @@ mod faults;
 mod first;
 mod hostile;
 mod readers;
+mod spool;
 
 /// The Python that `make test` set up.
 fn python() -> std::path::PathBuf {

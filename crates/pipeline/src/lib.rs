@@ -5,6 +5,7 @@
 //! desk stands behind a port.
 
 mod admit;
+mod care;
 mod conclude;
 mod gather;
 mod hunt;
@@ -22,6 +23,7 @@ mod spill;
 mod spool;
 mod work;
 
+pub use care::{Repaired, SegmentCheck, check_spool, repair_spool};
 pub use hunt::{Hunt, Progress};
 pub use intake::{Cadence, IntakeParts, IntakeState, PushIntake};
 pub use keep::{JOURNAL_FORMAT, SPOOL_FORMAT, position_alone, position_beside, push_lane, segment_number, write_position};

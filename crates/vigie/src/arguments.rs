@@ -40,6 +40,10 @@ pub(crate) enum Command {
     #[cfg(feature = "full")]
     #[command(subcommand)]
     Lake(LakeCommand),
+    /// Look into the spool of a stopped service, and put damage aside
+    #[cfg(feature = "full")]
+    #[command(subcommand)]
+    Spool(SpoolCommand),
     /// Copy a data folder, also while a service runs on it
     #[cfg(feature = "full")]
     Backup(BackupOptions),
@@ -283,6 +287,36 @@ pub(crate) enum LakeCommand {
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
+}
+
+/// Formats of what is said about the spool.
+#[cfg(feature = "full")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SpoolFormat {
+    /// For people
+    Text,
+    /// One JSON object
+    Json,
+}
+
+#[cfg(feature = "full")]
+#[derive(Debug, Args)]
+pub(crate) struct SpoolOptions {
+    /// The data folder
+    #[arg(long, value_name = "DIR", default_value = "vigie-data")]
+    pub(crate) data: PathBuf,
+    /// Output format
+    #[arg(short = 'o', long, value_enum, default_value = "text")]
+    pub(crate) format: SpoolFormat,
+}
+
+#[cfg(feature = "full")]
+#[derive(Debug, Subcommand)]
+pub(crate) enum SpoolCommand {
+    /// Say what waits in it, and what of it cannot be read
+    Check(SpoolOptions),
+    /// Keep damaged parts in files of their own; nothing is deleted
+    Repair(SpoolOptions),
 }
 
 #[cfg(feature = "full")]

@@ -1,5 +1,5 @@
 //! The service and what reads and keeps its data: `vigie up`, `sql`, `search`, `token`, `lake`, `config`,
-//! `backup`, `restore`.
+//! `spool`, `backup`, `restore`.
 
 pub(crate) mod ask;
 pub(crate) mod backup;
@@ -12,6 +12,7 @@ pub(crate) mod lake;
 pub(crate) mod manifest;
 pub(crate) mod restore;
 pub(crate) mod rows;
+pub(crate) mod spool;
 pub(crate) mod token;
 pub(crate) mod up;
 pub(crate) mod upkeep;
