@@ -131,6 +131,9 @@ pub(crate) struct UpOptions {
     /// Longest wait before events are committed, in seconds [default: 5]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) commit_seconds: Option<f64>,
+    /// Start on a file system over a network too, whose flushes may lose what was acknowledged
+    #[arg(long)]
+    pub(crate) i_accept_loss: bool,
 }
 
 #[cfg(feature = "full")]

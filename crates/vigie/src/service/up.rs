@@ -19,6 +19,7 @@ use crate::output::note;
 use crate::service::config::{Config, Given};
 use crate::service::data::{DataFolder, columns, free_bytes, now};
 use crate::service::documents::MappedDocuments;
+use crate::service::place;
 use crate::service::upkeep::Upkeep;
 
 /// What the health of the service is made of.
@@ -65,6 +66,9 @@ pub(crate) fn run(options: &UpOptions) -> Result<ExitCode, Error> {
     let given = Given { http: options.listen, wait_seconds: options.commit_seconds };
     let config = Config::load(options.config.as_deref(), &options.data, &given)?;
     let data = DataFolder::new(&options.data);
+    if !options.i_accept_loss {
+        place::refuse_network(&data.root)?;
+    }
     let _locked = data.lock()?;
     let tenant = Tenant::default();
     let state = Arc::new(State::open(&data.state()).map_err(Error::Failed)?);
