@@ -67,8 +67,7 @@ fn an_export_as_ocsf_is_what_ocsf_paths_say() {
     let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let times: Vec<i64> = events.iter().map(|event| event["time"].as_i64().unwrap()).collect();
     assert!(times.is_sorted(), "oldest first");
-    let by_raw: BTreeMap<&str, &Value> =
-        events.iter().map(|event| (event["raw_data"].as_str().unwrap(), event)).collect();
+    let by_raw: BTreeMap<&str, &Value> = events.iter().map(|event| (event["raw_data"].as_str().unwrap(), event)).collect();
     let sql = "select raw, ocsf('api.operation') as o, ocsf('actor.user.name') as u, ocsf('metadata.uid') as i from events";
     let ran = vigie(&["sql", sql, "--data", &data]).unwrap();
     let mut compared = 0;

@@ -18,6 +18,7 @@ mod faults;
 mod first;
 mod hostile;
 mod readers;
+mod reload;
 mod spool;
 
 /// The Python that `make test` set up.

@@ -11,6 +11,7 @@ pub(crate) mod export;
 pub(crate) mod lake;
 pub(crate) mod manifest;
 pub(crate) mod place;
+pub(crate) mod reload;
 pub(crate) mod restore;
 pub(crate) mod rows;
 pub(crate) mod spool;

@@ -64,7 +64,9 @@ pub(crate) fn make_empty(folder: &Path) -> Result<(), Error> {
     std::fs::create_dir_all(folder).map_err(failed)?;
     match std::fs::read_dir(folder).map_err(failed)?.next() {
         None => Ok(()),
-        Some(_) => Err(Error::Usage(format!("`{}` is not empty, and nothing is overwritten: name a new folder", folder.display()))),
+        Some(_) => {
+            Err(Error::Usage(format!("`{}` is not empty, and nothing is overwritten: name a new folder", folder.display())))
+        }
     }
 }
 

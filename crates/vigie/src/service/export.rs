@@ -163,14 +163,12 @@ mod tests {
         let text = |text: &str| Cell::Text(text.to_owned());
         let row = [Cell::Time(5_000), text("0a"), text("generic/json"), Cell::Null, text("{\"a\":1}"), Cell::Null];
         let mut written = Written::default();
-        let event: Value =
-            serde_json::from_str(&document(&row, &documents, &Tenant::default(), &mut written)).unwrap();
+        let event: Value = serde_json::from_str(&document(&row, &documents, &Tenant::default(), &mut written)).unwrap();
         assert_eq!((event["class_uid"].as_i64(), event["time"].as_i64()), (Some(0), Some(5)));
         assert_eq!((event["raw_data"].as_str(), event["metadata"]["uid"].as_str()), (Some("{\"a\":1}"), Some("0a")));
         assert!(event.get("status_detail").is_none() && event.get("unmapped").is_none());
         let row = [Cell::Time(5_000), text("0a"), Cell::Null, text("is no JSON"), Cell::Null, text("ff")];
-        let event: Value =
-            serde_json::from_str(&document(&row, &documents, &Tenant::default(), &mut written)).unwrap();
+        let event: Value = serde_json::from_str(&document(&row, &documents, &Tenant::default(), &mut written)).unwrap();
         assert_eq!(event["unmapped"]["raw_data_hex"].as_str(), Some("ff"));
         assert_eq!((event["status_detail"].as_str(), written.base), (Some("is no JSON"), 2));
     }

@@ -58,12 +58,8 @@ pub(crate) struct Formats {
 
 impl Formats {
     /// Those that this program writes.
-    pub(crate) const OURS: Formats = Formats {
-        table: vigie_lake::TABLE_FORMAT,
-        spool: SPOOL_FORMAT,
-        journal: JOURNAL_FORMAT,
-        state: vigie_state::FORMAT,
-    };
+    pub(crate) const OURS: Formats =
+        Formats { table: vigie_lake::TABLE_FORMAT, spool: SPOOL_FORMAT, journal: JOURNAL_FORMAT, state: vigie_state::FORMAT };
 }
 
 /// One file of a backup.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::error::Error;
 
 /// File systems over a network, by the names that the kernel gives them.
-const NETWORK_KINDS: [&str; 8] = ["nfs", "nfs4", "cifs", "smbfs", "smb2", "smb3", "fuse.sshfs", "9p"];
+const NETWORK_KINDS: [&str; 7] = ["nfs", "nfs4", "cifs", "smbfs", "smb2", "smb3", "fuse.sshfs"];
 
 /// Refuses a folder on a file system over a network. The folder need not be there yet.
 pub(crate) fn refuse_network(folder: &Path) -> Result<(), Error> {
