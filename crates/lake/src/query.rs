@@ -178,7 +178,7 @@ impl Lake {
                 counted.sort(vec![col(TIME).sort(true, false)]).map_err(said)
             }
             Ask::Facet { filter, column, limit } => {
-                let is_known = *column == crate::schema::LOG || self.columns.iter().any(|known| known.name == *column);
+                let is_known = *column == LOG || self.columns.iter().any(|known| known.name == *column);
                 if !is_known {
                     return Err(QueryError::Question(format!("`{column}` is no column; DESCRIBE events lists them")));
                 }
