@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use vigie_tests::service::{Service, ask, deliver, record};
@@ -13,6 +14,8 @@ use vigie_tests::vigie;
 
 const RECORDS_A_BATCH: u64 = 10;
 const BACKUPS: usize = 6;
+/// More than lie between two checkpoints of the table's log.
+const COMMITS: u64 = 55;
 
 /// A record that nothing names: stored as often as it is taken in.
 fn nameless(number: u64) -> String {
@@ -113,21 +116,33 @@ fn a_backup_under_load_holds_every_acknowledged_record_once() {
 fn a_backup_of_a_stopped_service_goes_on_where_it_ended() {
     let folder = tempfile::tempdir().unwrap();
     let (data, backup, restored) = (folder.path().join("data"), folder.path().join("backup"), folder.path().join("new"));
-    let service = Service::start(&data, &["--commit-seconds", "0.05"]).unwrap();
+    let service = Service::start(&data, &["--commit-seconds", "0.01"]).unwrap();
     let token = service.token.clone().unwrap();
     let send = |address, number| {
         let body = [record(number), nameless(number)].join("\n");
         assert_eq!(deliver(address, &token, "/api/v1/ingest", body.as_bytes()).unwrap().0, 200);
     };
-    (0..5).for_each(|number| send(service.address, number));
+    // A commit for each, so that the log gets a checkpoint.
+    for number in 0..COMMITS {
+        send(service.address, number);
+        let begun = Instant::now();
+        while ask(service.address, &token, "select count(*) from events").unwrap()[0][0].as_u64() != Some(2 * number + 2) {
+            assert!(begun.elapsed() < Duration::from_secs(30), "record {number} is not stored");
+        }
+    }
+    (COMMITS..COMMITS + 5).for_each(|number| send(service.address, number));
     service.kill();
-    assert_eq!(vigie(&["backup", text(&backup), "--data", text(&data)]).unwrap().code, 0);
+    let ran = vigie(&["backup", text(&backup), "--data", text(&data)]).unwrap();
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let manifest = std::fs::read_to_string(backup.join("manifest.json")).unwrap();
+    assert!(manifest.contains(".checkpoint.parquet") && !manifest.contains("_last_checkpoint"), "{manifest}");
     assert_eq!(vigie(&["restore", text(&backup), "--data", text(&restored)]).unwrap().code, 0);
     let service = Service::start(&restored, &["--commit-seconds", "0.05"]).unwrap();
-    (5..10).for_each(|number| send(service.address, number));
+    (COMMITS + 5..COMMITS + 10).for_each(|number| send(service.address, number));
     assert!(service.stop());
     let stored = stored(text(&restored));
-    assert_eq!((stored.len(), stored.values().sum::<u64>()), (20, 20));
+    let sent = 2 * (COMMITS + 10);
+    assert_eq!((stored.len() as u64, stored.values().sum::<u64>()), (sent, sent));
 }
 
 #[test]

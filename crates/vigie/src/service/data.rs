@@ -62,7 +62,8 @@ impl DataFolder {
         }
         locked.map_err(|pid| {
             Error::Failed(format!(
-                "`{folder}` is in use by the vigie with process id {pid}; stop that one, or give this one another folder with --data"
+                "`{folder}` is in use by the vigie with process id {pid}; stop that one, or give this one another folder with \
+                 --data"
             ))
         })
     }

@@ -100,7 +100,7 @@ fn place(data: &Path) -> Check {
     let kind = network_kind(data).or_else(|| NETWORK_MAGICS.contains(&magic).then(|| "unnamed".to_owned()));
     let sentence = match &kind {
         Some(kind) => format!(
-            "a file system over a network ({kind}): what it calls flushed may be lost; use a local disk, `vigie up` refuses this one"
+            "a file system over a network ({kind}): what it calls flushed may be lost, and `vigie up` refuses it; use a local disk"
         ),
         None => "a local file system".to_owned(),
     };
