@@ -1,11 +1,11 @@
 //! Content that changes under a running service: used from the next delivery on, or refused with a sentence.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use vigie_tests::service::{Service, ask, deliver, record, request};
+use vigie_tests::vigie;
 
 const MAPPING: &str = "vendors/aws/logs/cloudtrail/mapping.toml";
 const COLUMNS: &str = "schema/columns.toml";
@@ -29,10 +29,11 @@ fn content(service: &Service, token: &str) -> (bool, String) {
     (part["is_well"].as_bool().unwrap(), part["sentence"].as_str().unwrap().to_owned())
 }
 
-/// Sends SIGHUP, and asks until the health says something else of the content.
-fn reload(service: &Service, token: &str) -> (bool, String) {
+/// Has SIGHUP sent, and asks until the health says something else of the content.
+fn reload(data: &Path, service: &Service, token: &str) -> (bool, String) {
     let before = content(service, token);
-    assert!(Command::new("kill").args(["-HUP", service.process()]).status().unwrap().success());
+    let ran = vigie(&["content", "reload", "--data", data.to_str().unwrap()]).unwrap();
+    assert!(ran.code == 0 && ran.out.contains(service.process()), "{} {}", ran.out, ran.err);
     let begun = Instant::now();
     loop {
         let now = content(service, token);
@@ -73,24 +74,26 @@ fn content_is_loaded_again_when_it_is_right_and_stays_when_it_is_not() {
         .replace("version = \"1\"", "version = \"1-ours\"")
         .replace("\"text(userAgent)\"", "\"text(eventName)\"");
     write(&over, MAPPING, &changed);
-    let (is_well, second) = reload(&service, &token);
+    let (is_well, second) = reload(&data, &service, &token);
     assert!(is_well && second.split(',').next() != first.split(',').next(), "{second}");
     assert_eq!(mapping_and_agent(&service, &token, 2), ("1-ours".to_owned(), "GetObject".to_owned()));
 
     write(&over, MAPPING, "format = 1\nno mapping\n");
-    let (is_well, wrong) = reload(&service, &token);
+    let (is_well, wrong) = reload(&data, &service, &token);
     assert!(!is_well && wrong.starts_with(&second) && wrong.contains("mapping"), "{wrong}");
     assert_eq!(mapping_and_agent(&service, &token, 3).0, "1-ours", "the content before stays");
 
     write(&over, MAPPING, &changed);
     let columns = built_in(COLUMNS).replace("{ name = \"user_agent\", ", "{ name = \"agent\", ");
     write(&over, COLUMNS, &columns);
-    let (is_well, refused) = reload(&service, &token);
+    let (is_well, refused) = reload(&data, &service, &token);
     assert!(!is_well && refused.contains("restart the service"), "{refused}");
     assert_eq!(mapping_and_agent(&service, &token, 4).0, "1-ours");
 
     std::fs::remove_file(over.join(COLUMNS)).unwrap();
-    let (is_well, again) = reload(&service, &token);
+    let (is_well, again) = reload(&data, &service, &token);
     assert!(is_well && again.split(',').next() == second.split(',').next(), "{again}");
     assert!(service.stop(), "a reload is no reason to end");
+    let ran = vigie(&["content", "reload", "--data", data.to_str().unwrap()]).unwrap();
+    assert!(ran.code == 2 && ran.err.contains("no service runs"), "{}", ran.err);
 }

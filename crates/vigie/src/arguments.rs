@@ -40,6 +40,10 @@ pub(crate) enum Command {
     #[cfg(feature = "full")]
     #[command(subcommand)]
     Lake(LakeCommand),
+    /// Content of a running service
+    #[cfg(feature = "full")]
+    #[command(subcommand)]
+    Content(ContentCommand),
     /// Look into the spool of a stopped service, and put damage aside
     #[cfg(feature = "full")]
     #[command(subcommand)]
@@ -320,6 +324,17 @@ pub(crate) enum SpoolCommand {
     Check(SpoolOptions),
     /// Keep damaged parts in files of their own; nothing is deleted
     Repair(SpoolOptions),
+}
+
+#[cfg(feature = "full")]
+#[derive(Debug, Subcommand)]
+pub(crate) enum ContentCommand {
+    /// Make the service read its content folder again, as SIGHUP does
+    Reload {
+        /// The data folder
+        #[arg(long, value_name = "DIR", default_value = "vigie-data")]
+        data: PathBuf,
+    },
 }
 
 #[cfg(feature = "full")]

@@ -58,6 +58,8 @@ fn main() -> ExitCode {
         #[cfg(feature = "full")]
         Some(Command::Lake(command)) => service::lake::run(&command),
         #[cfg(feature = "full")]
+        Some(Command::Content(command)) => service::reload::run(&command),
+        #[cfg(feature = "full")]
         Some(Command::Spool(command)) => service::spool::run(&command),
         #[cfg(feature = "full")]
         Some(Command::Backup(options)) => service::backup::run(&options),

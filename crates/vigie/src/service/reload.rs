@@ -4,17 +4,20 @@
 //! used from the next delivery on, by the intake first and by questions right after.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustix::process::{Pid, kill_process};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use vigie_detect::RuleSet;
 use vigie_model::{Millis, Tenant, format_utc};
 use vigie_pipeline::{Lanes, PushIntake, Shaper};
 
+use crate::arguments::ContentCommand;
 use crate::content::Content;
 use crate::error::Error;
-use crate::output::note;
-use crate::service::data::{columns, now};
+use crate::output::{line, note};
+use crate::service::data::{DataFolder, columns, now};
 use crate::service::documents::MappedDocuments;
 
 /// Hexadecimal digits of a content's hash that are shown.
@@ -112,6 +115,39 @@ impl Reloader {
     }
 }
 
+/// Tells the service on a data folder to read its content again.
+pub(crate) fn run(command: &ContentCommand) -> Result<ExitCode, Error> {
+    let ContentCommand::Reload { data } = command;
+    let folder = data.display();
+    let is_idle = || Error::Usage(format!("no service runs on `{folder}`: `vigie up` reads its content when it starts"));
+    if !data.is_dir() {
+        return Err(is_idle());
+    }
+    let Err(pid) = DataFolder::new(data).try_lock()? else {
+        return Err(is_idle());
+    };
+    // The folder may be in use by a command that SIGHUP would end.
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let number = pid.parse().ok().and_then(Pid::from_raw).filter(|_| hears_hangup(&status));
+    let Some(number) = number else {
+        return Err(Error::Failed(format!(
+            "the process {pid} on `{folder}` is no service that can be told: try `kill -HUP` on yours"
+        )));
+    };
+    kill_process(number, rustix::process::Signal::HUP).map_err(|error| Error::Failed(format!("the process {pid}: {error}")))?;
+    line(format_args!(
+        "the vigie with process id {pid} reads its content again; its log and /health/ready say what became of it"
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whether a process catches SIGHUP, by its `/proc/PID/status` (proc_pid_status(5)): the first bit of
+/// `SigCgt`, which is hexadecimal.
+fn hears_hangup(status: &str) -> bool {
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    caught.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok()).is_some_and(|signals| signals & 1 == 1)
+}
+
 /// Hears SIGHUP from the call on, which would end the process otherwise.
 pub(crate) fn hangups() -> std::io::Result<Signal> {
     signal(SignalKind::hangup())
@@ -123,5 +159,26 @@ pub(crate) async fn each(mut hangups: Signal, reloader: Arc<Reloader>) {
         let reloader = Arc::clone(&reloader);
         // Reading and compiling take longer than a task may hold its thread.
         let _ = tokio::task::spawn_blocking(move || reloader.reload()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_process_that_catches_the_signal_is_told() {
+        assert!(hears_hangup("Name:\tvigie\nSigIgn:\t0000000000001000\nSigCgt:\t0000000100004003\n"));
+        assert!(!hears_hangup("Name:\tvigie\nSigIgn:\t0000000000000001\nSigCgt:\t0000000100004002\n"));
+        assert!(!hears_hangup(""));
+    }
+
+    #[test]
+    fn a_content_is_named_by_every_file() {
+        let mut content = Content::embedded();
+        let first = hash(&content);
+        assert_eq!(first.len(), HASH_DIGITS);
+        content.files.insert("vendors/other".to_owned(), String::new());
+        assert_ne!(hash(&content), first);
     }
 }
