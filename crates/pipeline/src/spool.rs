@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use vigie_model::{Delivery, LogType, Millis, Tenant};
 
+use crate::keep::segment_number;
+
 /// First bytes of a segment; the last is the number of the format.
 pub(crate) const SEGMENT_MAGIC: &[u8; 8] = b"VGSPOOL\x01";
 const ENTRY_MAGIC: &[u8; 4] = b"\xE5VGE";
@@ -123,7 +125,7 @@ impl Spool {
         for entry in std::fs::read_dir(folder)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            if let Some(number) = name.strip_suffix(".spool").and_then(|number| number.parse().ok()) {
+            if let Some(number) = segment_number(&name) {
                 sizes.insert(number, entry.metadata()?.len());
             }
         }
