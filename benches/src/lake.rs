@@ -97,7 +97,7 @@ pub fn delivery(body: Vec<u8>) -> Delivery {
 
 /// The rows of an answer.
 pub fn ask(lake: &Lake, sql: &str) -> Vec<Vec<Cell>> {
-    let question = Question { tenant: Tenant::default(), ask: Ask::Sql(sql.to_owned()), since: None, until: None };
+    let question = Question::new(Tenant::default(), Ask::Sql(sql.to_owned()));
     let mut rows = lake.ask(&question).unwrap_or_else(|error| panic!("{sql}: {error}"));
     let mut all = Vec::new();
     while let Some(more) = rows.next().unwrap() {

@@ -9,14 +9,18 @@
 )]
 
 mod asked;
+mod backup;
 mod clients;
 mod crash;
 mod doctor;
 mod exact;
+mod export;
 mod faults;
 mod first;
 mod hostile;
 mod readers;
+mod reload;
+mod spool;
 
 /// The Python that `make test` set up.
 fn python() -> std::path::PathBuf {

@@ -6,7 +6,9 @@
 
 mod bar;
 mod compact;
+mod copy;
 mod durable;
+mod export;
 mod filter;
 mod fuse;
 mod ids;
@@ -24,6 +26,8 @@ mod word;
 mod write;
 
 pub use compact::Compacted;
+pub use copy::{TABLE_FORMAT, TableFiles, table_files};
+pub use export::EXPORT_TIME_MAX;
 pub use lake::{Lake, LakeSize, table_folder};
 pub use query::choose;
 pub use retain::Retention;

@@ -26,7 +26,7 @@ use tokio::time::Instant;
 use vigie_model::{Ask, Canceller, Cell, Millis, QueryEngine, QueryError, Question, RowPlace, Rows};
 
 use crate::lake::Lake;
-use crate::schema::{EVENT_ID, INGESTED, TIME};
+use crate::schema::{EVENT_ID, INGESTED, LOG, RAW, RAW_BINARY, REASON, TIME};
 use crate::{bar, ocsf, scan};
 
 /// Bytes that all queries may hold together; what sorts and groups need more goes to disk.
@@ -47,6 +47,8 @@ const GROWING_FUNCTIONS: [&str; 9] =
 /// Where the one table of a session stands.
 const CATALOG: &str = "vigie";
 const SCHEMA: &str = "lake";
+/// Columns of the rows of an export, in order.
+const EXPORTED: [&str; 6] = [TIME, EVENT_ID, LOG, REASON, RAW, RAW_BINARY];
 /// Steps of a histogram.
 const STEPS_MAX: usize = 400;
 
@@ -192,7 +194,7 @@ impl Lake {
                 counted.sort(vec![col(TIME).sort(true, false)]).map_err(said)
             }
             Ask::Facet { filter, column, limit } => {
-                let is_known = *column == crate::schema::LOG || self.columns.iter().any(|known| known.name == *column);
+                let is_known = *column == LOG || self.columns.iter().any(|known| known.name == *column);
                 if !is_known {
                     return Err(QueryError::Question(format!("`{column}` is no column; DESCRIBE events lists them")));
                 }
@@ -208,6 +210,17 @@ impl Lake {
                 events.aggregate(Vec::new(), ends).map_err(said)
             }
         }
+    }
+
+    /// The events of a span that match a filter, oldest first: what an export writes.
+    async fn oldest(
+        &self,
+        context: &SessionContext,
+        filter: &str,
+        span: (Option<Millis>, Option<Millis>),
+    ) -> Result<DataFrame, QueryError> {
+        let events = self.matching(context, filter, span).await?.select_columns(&EXPORTED).map_err(said)?;
+        events.sort(vec![col(TIME).sort(true, false), col(EVENT_ID).sort(true, false)]).map_err(said)
     }
 
     /// Microseconds of a step: a round length that makes at most so many steps of a span.
@@ -226,13 +239,41 @@ impl Lake {
 
 impl QueryEngine for Lake {
     fn ask(&self, question: &Question) -> Result<Box<dyn Rows>, QueryError> {
-        if question.tenant != self.tenant {
-            return Err(QueryError::Question(format!("the events of tenant `{}` are not kept here", question.tenant.0)));
+        self.is_own(question)?;
+        Ok(Box::new(self.begin(&Wanted::Answer(question))?))
+    }
+
+    fn version(&self) -> u64 {
+        self.current().number
+    }
+}
+
+/// What a query gives.
+pub(crate) enum Wanted<'q> {
+    /// The answer to a question.
+    Answer(&'q Question),
+    /// Events that match a filter, from an instant on and before another, oldest first.
+    Oldest(&'q str, (Option<Millis>, Option<Millis>)),
+}
+
+impl Lake {
+    /// Refuses a question about another tenant's events.
+    pub(crate) fn is_own(&self, question: &Question) -> Result<(), QueryError> {
+        match question.tenant == self.tenant {
+            true => Ok(()),
+            false => Err(QueryError::Question(format!("the events of tenant `{}` are not kept here", question.tenant.0))),
         }
+    }
+
+    /// Begins a query.
+    pub(crate) fn begin(&self, wanted: &Wanted<'_>) -> Result<Found, QueryError> {
         let deadline = Instant::now() + self.query_time;
         let (context, version) = self.session()?;
         let asked = async {
-            let plan = self.plan(&context, question).await?;
+            let plan = match wanted {
+                Wanted::Answer(question) => self.plan(&context, question).await?,
+                Wanted::Oldest(filter, span) => self.oldest(&context, filter, *span).await?,
+            };
             let columns = plan.schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
             let stream = plan.execute_stream().await.map_err(said)?;
             Ok((columns, stream))
@@ -241,19 +282,15 @@ impl QueryEngine for Lake {
         let (columns, stream) = self.runtime.block_on(asked)?;
         let (handle, limit) = (self.runtime.handle().clone(), self.query_time);
         let cancelled = Arc::new(Notify::new());
-        Ok(Box::new(Found { columns, version, stream, handle, deadline, limit, cancelled }))
-    }
-
-    fn version(&self) -> u64 {
-        self.current().number
+        Ok(Found { columns, version, stream, handle, deadline, limit, cancelled })
     }
 }
 
 /// Rows as the engine gives them.
-struct Found {
+pub(crate) struct Found {
     columns: Vec<String>,
     version: u64,
-    stream: SendableRecordBatchStream,
+    pub(crate) stream: SendableRecordBatchStream,
     handle: Handle,
     deadline: Instant,
     limit: Duration,
@@ -275,6 +312,16 @@ impl Rows for Found {
     }
 
     fn next(&mut self) -> Result<Option<Vec<Vec<Cell>>>, QueryError> {
+        match self.batch()? {
+            Some(batch) => cells(&batch).map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+impl Found {
+    /// The next rows as the engine has them, at least one; none at the end.
+    pub(crate) fn batch(&mut self) -> Result<Option<RecordBatch>, QueryError> {
         let stream = &mut self.stream;
         let (deadline, cancelled) = (self.deadline, &self.cancelled);
         loop {
@@ -293,7 +340,7 @@ impl Rows for Found {
                 Ok(None) => return Ok(None),
                 Ok(Some(Err(error))) => return Err(said(error)),
                 Ok(Some(Ok(batch))) if batch.num_rows() == 0 => {}
-                Ok(Some(Ok(batch))) => return cells(&batch).map(Some),
+                Ok(Some(Ok(batch))) => return Ok(Some(batch)),
             }
         }
     }

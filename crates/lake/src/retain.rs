@@ -21,7 +21,7 @@ use crate::write::{DAY_MS, day_folder, needle_path};
 /// How long a file that no version names stays, for queries and readers of the version before.
 const GRACE: Duration = Duration::from_secs(24 * 60 * 60);
 /// The journal of what was purged, one JSON object a line.
-const JOURNAL: &str = "_vigie/purge.ndjson";
+pub(crate) const JOURNAL: &str = "_vigie/purge.ndjson";
 
 /// How long events are kept, in days.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

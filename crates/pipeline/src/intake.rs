@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -97,7 +97,8 @@ struct Shared {
 }
 
 struct Inner {
-    shaper: Shaper,
+    /// Taken out for each delivery: another may take its place between two.
+    shaper: RwLock<Arc<Shaper>>,
     shared: Mutex<Shared>,
     changed: Condvar,
     /// Numbers of deliveries: the first comes from the clock, so that none is used twice.
@@ -111,6 +112,10 @@ impl Inner {
     fn shared(&self) -> MutexGuard<'_, Shared> {
         // What is behind the lock is whole between any two statements that can panic: none can.
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shaper(&self) -> Arc<Shaper> {
+        Arc::clone(&self.shaper.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -145,7 +150,7 @@ impl PushIntake {
     /// # Errors
     /// A sentence that says which file cannot be used, and why.
     pub fn start(parts: IntakeParts) -> Result<PushIntake, String> {
-        let lane = format!("{}/push/0", parts.shaper.tenant().0);
+        let lane = crate::keep::push_lane(parts.shaper.tenant());
         let journal = Journal::open(&parts.journal)?;
         let in_spool = |error: std::io::Error| format!("the spool in `{}`: {error}", parts.spool.display());
         let mut spool = Spool::open(&parts.spool).map_err(in_spool)?;
@@ -158,7 +163,7 @@ impl PushIntake {
         let damages = spool.scan(from, &mut |span| ready.push_back(Ready { span, rows: None })).map_err(in_spool)?;
         let state = IntakeState { spool_bytes: spool.bytes(), waiting: ready.len() as u64, damages, ..IntakeState::default() };
         let inner = Arc::new(Inner {
-            shaper: parts.shaper,
+            shaper: RwLock::new(Arc::new(parts.shaper)),
             shared: Mutex::new(Shared { state, ready, ..Shared::default() }),
             changed: Condvar::new(),
             next_number: AtomicU64::new(u64::try_from((parts.clock)()).unwrap_or(0) << 20),
@@ -184,6 +189,25 @@ impl PushIntake {
     /// What it says of itself now.
     pub fn state(&self) -> IntakeState {
         self.inner.shared().state.clone()
+    }
+
+    /// Shapes with another shaper from the next delivery on. What waits in memory stays as it is; what is
+    /// read again from the spool is shaped by the new one.
+    ///
+    /// # Errors
+    /// A sentence, when it makes rows of other columns or another tenant: nothing is changed then.
+    pub fn replace_shaper(&self, shaper: Shaper) -> Result<(), String> {
+        let mut current = self.inner.shaper.write().unwrap_or_else(PoisonError::into_inner);
+        if current.tenant() != shaper.tenant() {
+            return Err("the tenant differs: restart the service to change it".to_owned());
+        }
+        if current.columns() != shaper.columns() {
+            return Err(
+                "the list of promoted columns differs, and the table is open with the old one: restart the service".to_owned()
+            );
+        }
+        *current = Arc::new(shaper);
+        Ok(())
     }
 
     /// Begins a commit of what is on disk now, without waiting for the cadence.
@@ -213,7 +237,8 @@ impl Intake for PushIntake {
 
 impl PushIntake {
     fn prepare(&self, delivery: &Delivery) -> Result<(Vec<u8>, EventBatch, Receipt), Refusal> {
-        if delivery.tenant != *self.inner.shaper.tenant() {
+        let shaper = self.inner.shaper();
+        if delivery.tenant != *shaper.tenant() {
             return Err(Refusal::Unavailable(format!("tenant `{}` has no lake in this service", delivery.tenant.0)));
         }
         if delivery.body.len() > DELIVERY_BYTES_MAX {
@@ -236,7 +261,7 @@ impl PushIntake {
         }
         let now = (self.inner.clock)();
         let number = self.inner.next_number.fetch_add(1, Ordering::Relaxed);
-        let (rows, receipt) = self.inner.shaper.shape(delivery, number, now)?;
+        let (rows, receipt) = shaper.shape(delivery, number, now)?;
         let bytes = spool::encode(delivery, number, now).map_err(Refusal::Unavailable)?;
         Ok((bytes, rows, receipt))
     }
@@ -351,7 +376,7 @@ impl Committer {
 
     /// Gathers rows until the cadence or the size is reached; none at the end.
     fn gather(&self) -> Option<(EventBatch, Position, u64)> {
-        let mut rows = EventBatch::new(self.inner.shaper.columns());
+        let mut rows = EventBatch::new(self.inner.shaper().columns());
         let mut reached = None;
         let mut count = 0;
         let mut until: Option<Instant> = None;
@@ -403,9 +428,10 @@ impl Committer {
             match spool::read_in(&self.inner.folder, span) {
                 Ok(entry) => {
                     // What was taken in once is taken in again, whatever the client named.
-                    let shaped = self.inner.shaper.shape(&entry.delivery, entry.number, entry.received).or_else(|_| {
+                    let shaper = self.inner.shaper();
+                    let shaped = shaper.shape(&entry.delivery, entry.number, entry.received).or_else(|_| {
                         let delivery = Delivery { log: None, ..entry.delivery.clone() };
-                        self.inner.shaper.shape(&delivery, entry.number, entry.received)
+                        shaper.shape(&delivery, entry.number, entry.received)
                     });
                     if let Ok((more, _)) = shaped {
                         rows.append(&more);

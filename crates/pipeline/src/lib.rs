@@ -5,12 +5,14 @@
 //! desk stands behind a port.
 
 mod admit;
+mod care;
 mod conclude;
 mod gather;
 mod hunt;
 mod inflate;
 mod intake;
 mod journal;
+mod keep;
 mod lane;
 mod outcome;
 mod pack;
@@ -21,8 +23,10 @@ mod spill;
 mod spool;
 mod work;
 
+pub use care::{Repaired, SegmentCheck, check_spool, repair_spool};
 pub use hunt::{Hunt, Progress};
 pub use intake::{Cadence, IntakeParts, IntakeState, PushIntake};
+pub use keep::{JOURNAL_FORMAT, SPOOL_FORMAT, position_alone, position_beside, push_lane, segment_number, write_position};
 pub use lane::{GenericPaths, Lane, Lanes};
 pub use outcome::{Activity, Explained, Outcome, Reject, RejectReason};
 pub use proof::{ChainName, DigestFormat, DigestPaths, Flaw, Proof};

@@ -5,6 +5,9 @@
 //! little-endian. A payload is postcard's [`Head`] and behind it the delivery's bytes. A segment is
 //! never appended to by a later process, so a torn tail is always the end of its segment. One thread
 //! writes: it gathers what waits, writes once, flushes once, and then answers all of them.
+//!
+//! A filler is an entry with a magic of its own: it stands where a repair took damage away (`care.rs`),
+//! so that all positions stay what they are, and it holds nothing.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,10 +17,15 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use vigie_model::{Delivery, LogType, Millis, Tenant};
 
+use crate::keep::segment_number;
+
 /// First bytes of a segment; the last is the number of the format.
 pub(crate) const SEGMENT_MAGIC: &[u8; 8] = b"VGSPOOL\x01";
 const ENTRY_MAGIC: &[u8; 4] = b"\xE5VGE";
-const ENTRY_HEAD_BYTES: usize = 12;
+const FILLER_MAGIC: &[u8; 4] = b"\xE5VGF";
+/// What both magics begin with.
+const MAGIC_START: &[u8] = b"\xE5VG";
+pub(crate) const ENTRY_HEAD_BYTES: usize = 12;
 /// Bytes after which a segment is ended.
 const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Bytes of one entry's payload: a longer length is no length.
@@ -69,14 +77,27 @@ pub(crate) fn encode(delivery: &Delivery, number: u64, received: Millis) -> Resu
     let mut bytes = vec![0; ENTRY_HEAD_BYTES];
     bytes = postcard::to_extend(&head, bytes).map_err(|error| error.to_string())?;
     bytes.extend_from_slice(&delivery.body);
+    seal(ENTRY_MAGIC, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// A filler of so many bytes, which are at least [`ENTRY_HEAD_BYTES`].
+pub(crate) fn filler(length: usize) -> Result<Vec<u8>, String> {
+    let mut bytes = vec![0; length];
+    seal(FILLER_MAGIC, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Writes the head of an entry in front of its payload.
+fn seal(magic: &[u8; 4], bytes: &mut [u8]) -> Result<(), String> {
     let (start, payload) = bytes.split_at_mut_checked(ENTRY_HEAD_BYTES).ok_or("an entry has no head")?;
     let length = u32::try_from(payload.len()).map_err(|_| "a delivery is too long for the spool".to_owned())?;
     let sum = crc32fast::hash(payload);
-    let numbers = [*ENTRY_MAGIC, length.to_le_bytes(), sum.to_le_bytes()];
+    let numbers = [*magic, length.to_le_bytes(), sum.to_le_bytes()];
     for (space, number) in start.chunks_exact_mut(4).zip(numbers) {
         space.copy_from_slice(&number);
     }
-    Ok(bytes)
+    Ok(())
 }
 
 fn decode(payload: &[u8]) -> Option<Entry> {
@@ -104,7 +125,7 @@ impl Spool {
         for entry in std::fs::read_dir(folder)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            if let Some(number) = name.strip_suffix(".spool").and_then(|number| number.parse().ok()) {
+            if let Some(number) = segment_number(&name) {
                 sizes.insert(number, entry.metadata()?.len());
             }
         }
@@ -195,15 +216,14 @@ impl Spool {
         for &number in self.sizes.keys().filter(|number| **number >= from.segment) {
             let start = if number == from.segment { from.offset } else { 0 };
             let path = self.path(number);
-            let mut segment = Segment { number, file: File::open(&path)?, damages: Vec::new() };
-            segment.scan(start, found)?;
-            if !segment.damages.is_empty() {
+            let mut segment_damages = scan_segment(&path, number, start, found)?;
+            if !segment_damages.is_empty() {
                 let kept = self.folder.join(format!("{number:020}.damaged"));
                 if !kept.exists() {
                     std::fs::copy(&path, kept)?;
                 }
             }
-            damages.append(&mut segment.damages);
+            damages.append(&mut segment_damages);
         }
         Ok(damages)
     }
@@ -221,6 +241,13 @@ pub(crate) struct Span {
     pub(crate) start: u64,
     /// Behind its last byte.
     pub(crate) end: Position,
+}
+
+/// Where entries stand in the file of one segment from an offset on, with what cannot be read.
+pub(crate) fn scan_segment(path: &Path, number: u64, start: u64, found: &mut dyn FnMut(Span)) -> io::Result<Vec<Damage>> {
+    let mut segment = Segment { number, file: File::open(path)?, damages: Vec::new() };
+    segment.scan(start, found)?;
+    Ok(segment.damages)
 }
 
 fn read_entry(file: &mut File, span: Span) -> io::Result<Entry> {
@@ -258,11 +285,13 @@ impl Segment {
             }
         }
         while at < size {
-            if let Some(end) = self.entry_end(at, size)? {
+            if let Some((end, is_filler)) = self.entry_end(at, size)? {
                 if let Some(from) = lost_from.take() {
                     self.damages.push(Damage { segment: self.number, from, until: at });
                 }
-                found(Span { start: at, end: Position { segment: self.number, offset: end } });
+                if !is_filler {
+                    found(Span { start: at, end: Position { segment: self.number, offset: end } });
+                }
                 at = end;
             } else {
                 lost_from = lost_from.or(Some(at));
@@ -293,8 +322,8 @@ impl Segment {
         Ok(())
     }
 
-    /// Where a whole entry that begins at `at` ends.
-    fn entry_end(&mut self, at: u64, size: u64) -> io::Result<Option<u64>> {
+    /// Where a whole entry that begins at `at` ends, and whether it is a filler.
+    fn entry_end(&mut self, at: u64, size: u64) -> io::Result<Option<(u64, bool)>> {
         if size - at < ENTRY_HEAD_BYTES as u64 {
             return Ok(None);
         }
@@ -306,20 +335,21 @@ impl Segment {
         let [magic, length, sum] = numbers;
         let length = u32::from_le_bytes(length) as usize;
         let end = at + (ENTRY_HEAD_BYTES + length) as u64;
-        if magic != *ENTRY_MAGIC || length > PAYLOAD_BYTES_MAX || end > size {
+        let is_filler = magic == *FILLER_MAGIC;
+        if (magic != *ENTRY_MAGIC && !is_filler) || length > PAYLOAD_BYTES_MAX || end > size {
             return Ok(None);
         }
         let mut payload = vec![0; length];
         self.file.read_exact(&mut payload)?;
-        Ok((crc32fast::hash(&payload) == u32::from_le_bytes(sum)).then_some(end))
+        Ok((crc32fast::hash(&payload) == u32::from_le_bytes(sum)).then_some((end, is_filler)))
     }
 
-    /// Where the magic of an entry stands next.
+    /// Where the magic of an entry or a filler may stand next.
     fn next_magic(&mut self, from: u64) -> io::Result<Option<u64>> {
         self.file.seek(SeekFrom::Start(from))?;
         let mut rest = Vec::new();
         self.file.read_to_end(&mut rest)?;
-        Ok(memchr::memmem::find(&rest, ENTRY_MAGIC).map(|at| from + at as u64))
+        Ok(memchr::memmem::find(&rest, MAGIC_START).map(|at| from + at as u64))
     }
 }
 

@@ -13,7 +13,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use vigie_model::TokenInfo;
 
 /// The number of the shape of the state.
-const FORMAT: i64 = 2;
+pub const FORMAT: i64 = 2;
 /// How long a statement waits for another process.
 const BUSY: Duration = Duration::from_secs(5);
 

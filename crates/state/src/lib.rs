@@ -8,5 +8,5 @@ mod random;
 mod saved;
 mod tokens;
 
-pub use database::State;
+pub use database::{FORMAT, State};
 pub use random::random_key;

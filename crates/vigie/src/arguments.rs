@@ -43,6 +43,20 @@ pub(crate) enum Command {
     #[cfg(feature = "full")]
     #[command(subcommand)]
     Lake(LakeCommand),
+    /// Content of a running service
+    #[cfg(feature = "full")]
+    #[command(subcommand)]
+    Content(ContentCommand),
+    /// Look into the spool of a stopped service, and put damage aside
+    #[cfg(feature = "full")]
+    #[command(subcommand)]
+    Spool(SpoolCommand),
+    /// Copy a data folder, also while a service runs on it
+    #[cfg(feature = "full")]
+    Backup(BackupOptions),
+    /// Make a data folder out of a backup
+    #[cfg(feature = "full")]
+    Restore(RestoreOptions),
     /// Check disk, clock, flushes and permissions, and say what to mend
     #[cfg(feature = "full")]
     Doctor {
@@ -68,6 +82,42 @@ pub(crate) enum RowFormat {
     Csv,
     /// A Markdown table
     Md,
+    /// A Parquet file, with --out
+    Parquet,
+}
+
+/// Formats of exported events.
+#[cfg(feature = "full")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// One OCSF event a line, with the record in raw_data
+    Ocsf,
+}
+
+#[cfg(feature = "full")]
+#[derive(Debug, Args)]
+pub(crate) struct ExportOptions {
+    /// The data folder
+    #[arg(long, value_name = "DIR", default_value = "vigie-data")]
+    pub(crate) data: PathBuf,
+    /// Only events from this instant on: a date, RFC 3339, or 15m, 24h, 7d before now
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Only events before this instant
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    /// Only events that match, in the language of `vigie search`
+    #[arg(long, value_name = "FILTER", default_value = "", allow_hyphen_values = true)]
+    pub(crate) filter: String,
+    /// Output format
+    #[arg(short = 'o', long, value_enum, default_value = "ocsf")]
+    pub(crate) format: ExportFormat,
+    /// The file to write; compressed when its name ends in .gz
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// A content folder laid over the one inside the binary
+    #[arg(long, value_name = "DIR")]
+    pub(crate) content: Option<PathBuf>,
 }
 
 #[cfg(feature = "full")]
@@ -88,6 +138,34 @@ pub(crate) struct UpOptions {
     /// Longest wait before events are committed, in seconds [default: 5]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) commit_seconds: Option<f64>,
+    /// Start on a file system over a network too, whose flushes may lose what was acknowledged
+    #[arg(long)]
+    pub(crate) i_accept_loss: bool,
+}
+
+#[cfg(feature = "full")]
+#[derive(Debug, Args)]
+pub(crate) struct BackupOptions {
+    /// The folder of the backup; it is made, and must be empty
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// The data folder
+    #[arg(long, value_name = "DIR", default_value = "vigie-data")]
+    pub(crate) data: PathBuf,
+    /// Make nothing: compare a backup that is there with its manifest, byte by byte
+    #[arg(long, conflicts_with = "data")]
+    pub(crate) verify: bool,
+}
+
+#[cfg(feature = "full")]
+#[derive(Debug, Args)]
+pub(crate) struct RestoreOptions {
+    /// The folder of the backup
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// The data folder to make; it must be empty
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
 }
 
 /// What every question to the lake has.
@@ -259,6 +337,8 @@ pub(crate) enum LakeCommand {
         #[arg(long, value_name = "DIR", default_value = "vigie-data")]
         data: PathBuf,
     },
+    /// Write events to a file, oldest first, with or without a running service
+    Export(ExportOptions),
     /// Remove events past their time, with no service running on the folder
     Purge {
         /// The data folder
@@ -267,6 +347,47 @@ pub(crate) enum LakeCommand {
         /// A file of settings; vigie.toml in the data folder by default
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
+    },
+}
+
+/// Formats of what is said about the spool.
+#[cfg(feature = "full")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SpoolFormat {
+    /// For people
+    Text,
+    /// One JSON object
+    Json,
+}
+
+#[cfg(feature = "full")]
+#[derive(Debug, Args)]
+pub(crate) struct SpoolOptions {
+    /// The data folder
+    #[arg(long, value_name = "DIR", default_value = "vigie-data")]
+    pub(crate) data: PathBuf,
+    /// Output format
+    #[arg(short = 'o', long, value_enum, default_value = "text")]
+    pub(crate) format: SpoolFormat,
+}
+
+#[cfg(feature = "full")]
+#[derive(Debug, Subcommand)]
+pub(crate) enum SpoolCommand {
+    /// Say what waits in it, and what of it cannot be read
+    Check(SpoolOptions),
+    /// Keep damaged parts in files of their own; nothing is deleted
+    Repair(SpoolOptions),
+}
+
+#[cfg(feature = "full")]
+#[derive(Debug, Subcommand)]
+pub(crate) enum ContentCommand {
+    /// Make the service read its content folder again, as SIGHUP does
+    Reload {
+        /// The data folder
+        #[arg(long, value_name = "DIR", default_value = "vigie-data")]
+        data: PathBuf,
     },
 }
 

@@ -64,6 +64,14 @@ fn main() -> ExitCode {
         #[cfg(feature = "full")]
         Some(Command::Lake(command)) => service::lake::run(&command),
         #[cfg(feature = "full")]
+        Some(Command::Content(command)) => service::reload::run(&command),
+        #[cfg(feature = "full")]
+        Some(Command::Spool(command)) => service::spool::run(&command),
+        #[cfg(feature = "full")]
+        Some(Command::Backup(options)) => service::backup::run(&options),
+        #[cfg(feature = "full")]
+        Some(Command::Restore(options)) => service::restore::run(&options),
+        #[cfg(feature = "full")]
         Some(Command::Doctor { data }) => service::doctor::run(&data),
         #[cfg(feature = "full")]
         Some(Command::Config(command)) => service::lake::config(&command),

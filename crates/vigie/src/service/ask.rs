@@ -12,7 +12,7 @@ use crate::content::Content;
 use crate::error::Error;
 use crate::output::note;
 use crate::service::data::{DataFolder, now};
-use crate::service::rows::{failed, write};
+use crate::service::rows::{PARQUET_NEEDS_FILE, failed, write};
 use crate::service::{follow, saved};
 
 /// Columns that a search shows in a table; files and programs get all of them.
@@ -61,7 +61,10 @@ pub(crate) fn instant(text: &str, now: Millis) -> Result<Millis, Error> {
 fn ask(options: &AskOptions, what: Ask, span: (Option<Millis>, Option<Millis>)) -> Result<ExitCode, Error> {
     let content = Content::load(options.content.as_deref())?;
     let tenant = Tenant(options.tenant.clone());
-    let lake = DataFolder::new(&options.data).read_lake(&content, &tenant)?;
+    let mut lake = DataFolder::new(&options.data).read_lake(&content, &tenant)?;
+    if options.format == Some(RowFormat::Parquet) {
+        lake = lake.with_query_time(vigie_lake::EXPORT_TIME_MAX);
+    }
     let question = Question { since: span.0, until: span.1, ..Question::new(tenant, what) };
     answer(&lake, &question, options)?;
     Ok(ExitCode::SUCCESS)
@@ -86,6 +89,12 @@ pub(crate) fn output(options: &AskOptions) -> Result<Box<dyn Write>, Error> {
 fn answer(lake: &vigie_lake::Lake, question: &Question, options: &AskOptions) -> Result<(), Error> {
     let started = Instant::now();
     let (is_terminal, format) = format_of(options);
+    if format == RowFormat::Parquet {
+        let file = options.out.as_deref().ok_or_else(|| Error::Usage(PARQUET_NEEDS_FILE.to_owned()))?;
+        let (count, version) = lake.export_parquet(question, file).map_err(failed)?;
+        note(format_args!("{count} rows at version {version} in `{}`", file.display()));
+        return Ok(());
+    }
     let mut rows = lake.ask(question).map_err(failed)?;
     if format == RowFormat::Table && matches!(question.ask, Ask::Search { .. }) {
         rows = vigie_lake::choose(rows, SHOWN.split(", "));

@@ -46,8 +46,31 @@ impl DataFolder {
         self.root.join("state")
     }
 
+    /// The file that stands in a folder while it is restored into, and stays when that did not end.
+    pub(crate) fn unfinished(&self) -> PathBuf {
+        self.root.join("restore.unfinished")
+    }
+
     /// Makes the folder and keeps other processes from writing it.
     pub(crate) fn lock(&self) -> Result<Locked, Error> {
+        let folder = self.root.display();
+        let locked = self.try_lock()?;
+        if self.unfinished().exists() {
+            return Err(Error::Failed(format!(
+                "a restore into `{folder}` did not end: delete the folder, then `vigie restore BACKUP --data {folder}` again"
+            )));
+        }
+        locked.map_err(|pid| {
+            Error::Failed(format!(
+                "`{folder}` is in use by the vigie with process id {pid}; stop that one, or give this one another folder with \
+                 --data"
+            ))
+        })
+    }
+
+    /// Makes the folder and keeps other processes from writing it; else gives the id of the process
+    /// that does.
+    pub(crate) fn try_lock(&self) -> Result<Result<Locked, String>, Error> {
         let failed = |error: std::io::Error| Error::Failed(format!("`{}`: {error}", self.root.display()));
         std::fs::create_dir_all(&self.root).map_err(failed)?;
         let path = self.root.join("vigie.pid");
@@ -57,16 +80,12 @@ impl DataFolder {
             Err(TryLockError::WouldBlock) => {
                 let mut pid = String::new();
                 let _ = file.read_to_string(&mut pid);
-                return Err(Error::Failed(format!(
-                    "`{}` is in use by the vigie with process id {}; stop that one, or give this one another folder with --data",
-                    self.root.display(),
-                    pid.trim()
-                )));
+                return Ok(Err(pid.trim().to_owned()));
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id())).map_err(failed)?;
-        Ok(Locked { _file: file })
+        Ok(Ok(Locked { _file: file }))
     }
 
     /// The lake of a tenant, to read beside a running service.

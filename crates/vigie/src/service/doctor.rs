@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::error::{Error, FOUND};
 use crate::output::line;
 use crate::service::data::{DataFolder, free_bytes};
+use crate::service::place::network_kind;
 
 /// Flushes that are timed.
 const FLUSHES: usize = 21;
@@ -95,13 +96,15 @@ fn clock(data: &Path) -> std::io::Result<Check> {
 }
 
 fn place(data: &Path) -> Check {
-    let kind = rustix::fs::statfs(data).map_or(0, |disk| disk.f_type);
-    let is_network = NETWORK_MAGICS.contains(&kind);
-    let sentence = match is_network {
-        true => "a file system over a network: what it calls flushed may be lost; use a local disk",
-        false => "a local file system",
+    let magic = rustix::fs::statfs(data).map_or(0, |disk| disk.f_type);
+    let kind = network_kind(data).or_else(|| NETWORK_MAGICS.contains(&magic).then(|| "unnamed".to_owned()));
+    let sentence = match &kind {
+        Some(kind) => format!(
+            "a file system over a network ({kind}): what it calls flushed may be lost, and `vigie up` refuses it; use a local disk"
+        ),
+        None => "a local file system".to_owned(),
     };
-    Check { name: "place", is_well: !is_network, sentence: sentence.to_owned() }
+    Check { name: "place", is_well: kind.is_none(), sentence }
 }
 
 fn permissions(data: &Path) -> Check {

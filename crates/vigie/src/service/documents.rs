@@ -1,6 +1,7 @@
 //! The port of OCSF documents, answered by the mappings of the content.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use vigie_model::Documents;
 use vigie_normalise::Programme;
@@ -9,9 +10,11 @@ use vigie_record::{PathSet, Row, Walk};
 use crate::content::Content;
 use crate::error::Error;
 
-/// Mappings by log type, each with its walk.
+type ByLog = BTreeMap<String, (Programme, Walk)>;
+
+/// Mappings by log type, each with its walk. Others may take their place while questions are answered.
 pub(crate) struct MappedDocuments {
-    by_log: BTreeMap<String, (Programme, Walk)>,
+    by_log: RwLock<Arc<ByLog>>,
 }
 
 impl MappedDocuments {
@@ -21,13 +24,21 @@ impl MappedDocuments {
             let walk = Walk::compile(&[programme.paths()]);
             (mapping.log.0.clone(), (programme, walk))
         };
-        Ok(MappedDocuments { by_log: content.mappings()?.iter().map(compile).collect() })
+        let by_log: ByLog = content.mappings()?.iter().map(compile).collect();
+        Ok(MappedDocuments { by_log: RwLock::new(Arc::new(by_log)) })
+    }
+
+    /// Reads by the mappings of another from now on.
+    pub(crate) fn replace(&self, other: MappedDocuments) {
+        let by_log = other.by_log.into_inner().unwrap_or_else(PoisonError::into_inner);
+        *self.by_log.write().unwrap_or_else(PoisonError::into_inner) = by_log;
     }
 }
 
 impl Documents for MappedDocuments {
     fn document(&self, log: &str, raw: &[u8]) -> Option<String> {
-        let (programme, walk) = self.by_log.get(log)?;
+        let by_log = Arc::clone(&self.by_log.read().unwrap_or_else(PoisonError::into_inner));
+        let (programme, walk) = by_log.get(log)?;
         let mut row = Row::new();
         walk.read(raw, &mut row).ok()?;
         Some(programme.document(&walk.view(&row, 0)))

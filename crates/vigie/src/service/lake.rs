@@ -27,6 +27,7 @@ pub(crate) fn run(command: &LakeCommand) -> Result<ExitCode, Error> {
             let done = lake.compact_all().map_err(Error::Failed)?;
             line(format_args!("{} files became {}", done.files_before, done.files_after))?;
         }
+        LakeCommand::Export(options) => return super::export::run(options),
         LakeCommand::Purge { data, config } => {
             let config = Config::load(config.as_deref(), data, &Given::default())?;
             let (_locked, lake) = write(data)?;

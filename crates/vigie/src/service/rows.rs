@@ -13,6 +13,9 @@ const CELL_CHARACTERS_MAX: usize = 60;
 /// Rows whose widths decide a table's columns: the others follow them.
 const TABLE_ROWS_MAX: usize = 500;
 
+/// What is said when Parquet would go to a terminal.
+pub(crate) const PARQUET_NEEDS_FILE: &str = "Parquet is no text: name a file with --out FILE";
+
 /// How many rows were written.
 pub(crate) fn write(rows: &mut dyn Rows, format: RowFormat, out: &mut dyn Write) -> Result<u64, Error> {
     let columns = rows.columns().to_vec();
@@ -24,6 +27,7 @@ pub(crate) fn write(rows: &mut dyn Rows, format: RowFormat, out: &mut dyn Write)
             each(rows, &mut |row| Ok(writeln!(out, "{}", line(row.iter().map(csv).collect()))?))
         }
         RowFormat::Ndjson => each(rows, &mut |row| Ok(out.write_all(vigie_serve::json_line(&columns, row.to_vec()).as_bytes())?)),
+        RowFormat::Parquet => Err(Error::Usage(PARQUET_NEEDS_FILE.to_owned())),
         RowFormat::Md => {
             writeln!(out, "| {} |", columns.join(" | "))?;
             writeln!(out, "|{}", "---|".repeat(columns.len()))?;

@@ -5,10 +5,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vigie_detect::RuleSet;
 use vigie_lake::Lake;
 use vigie_model::{Scope, Tenant, Tokens as _};
-use vigie_pipeline::{Cadence, IntakeParts, Lanes, PushIntake, Shaper};
+use vigie_pipeline::{Cadence, IntakeParts, PushIntake};
 use vigie_serve::{Health, HealthReport, Listeners, Ports, TlsFiles};
 use vigie_state::State;
 
@@ -19,12 +18,15 @@ use crate::output::note;
 use crate::service::config::{Config, Given};
 use crate::service::data::{DataFolder, columns, free_bytes, now};
 use crate::service::documents::MappedDocuments;
+use crate::service::place;
+use crate::service::reload::{self, Reloader};
 use crate::service::upkeep::Upkeep;
 
 /// What the health of the service is made of.
 struct Parts {
     intake: Arc<PushIntake>,
     lake: Arc<Lake>,
+    reloader: Arc<Reloader>,
     data: DataFolder,
 }
 
@@ -44,6 +46,7 @@ impl Health for Parts {
         let damaged = format!("{lost} bytes of the spool could not be read; they are kept as *.damaged beside it");
         let is_whole = intake.damages.is_empty();
         parts.push(("spool".to_owned(), is_whole, if is_whole { "whole".to_owned() } else { damaged }));
+        parts.push(self.reloader.report());
         let figure = |name: &str, help: &str, value: u64| (name.to_owned(), help.to_owned(), value as f64);
         let figures = vec![
             figure("vigie_spool_bytes", "Bytes of deliveries on disk", intake.spool_bytes),
@@ -65,6 +68,9 @@ pub(crate) fn run(options: &UpOptions) -> Result<ExitCode, Error> {
     let given = Given { http: options.listen, wait_seconds: options.commit_seconds };
     let config = Config::load(options.config.as_deref(), &options.data, &given)?;
     let data = DataFolder::new(&options.data);
+    if !options.i_accept_loss {
+        place::refuse_network(&data.root)?;
+    }
     let _locked = data.lock()?;
     let tenant = Tenant::default();
     let state = Arc::new(State::open(&data.state()).map_err(Error::Failed)?);
@@ -72,11 +78,14 @@ pub(crate) fn run(options: &UpOptions) -> Result<ExitCode, Error> {
     let address = listeners.http.local_addr()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("serve").enable_all().build()?;
     // From here on a stop is heard, also while the lake is opened.
-    let stopped = runtime.block_on(async { stopped() })?;
-    let lake = Lake::open(&data.lake(), &tenant, columns(&content)?, Arc::new(MappedDocuments::new(&content)?));
+    let (stopped, hangups) = runtime.block_on(async { Ok::<_, std::io::Error>((stopped()?, reload::hangups()?)) })?;
+    let documents = Arc::new(MappedDocuments::new(&content)?);
+    let lake = Lake::open(&data.lake(), &tenant, columns(&content)?, Arc::clone(&documents) as _);
     let lake = Arc::new(lake.map_err(Error::Failed)?.with_query_time(Duration::from_secs(config.query_seconds)));
     let intake = Arc::new(intake(&content, &config, &data, &tenant, &lake)?);
     let upkeep = Upkeep::start(Arc::clone(&lake), &config)?;
+    let reloader = Arc::new(Reloader::new(options.content.clone(), &content, &tenant, Arc::clone(&intake), documents));
+    runtime.spawn(reload::each(hangups, Arc::clone(&reloader)));
     greet(&state, &data, address, &tenant)?;
     let ports = Ports {
         intake: Arc::clone(&intake) as _,
@@ -85,7 +94,7 @@ pub(crate) fn run(options: &UpOptions) -> Result<ExitCode, Error> {
         saved: state,
         secret: vigie_state::random_key().map_err(Error::Failed)?,
         clock: now,
-        health: Arc::new(Parts { intake: Arc::clone(&intake), lake, data }),
+        health: Arc::new(Parts { intake: Arc::clone(&intake), lake, reloader, data }),
     };
     note(format_args!("ready; Ctrl-C stops it"));
     runtime.block_on(vigie_serve::serve(listeners, ports, stopped)).map_err(Error::Failed)?;
@@ -98,12 +107,8 @@ pub(crate) fn run(options: &UpOptions) -> Result<ExitCode, Error> {
 }
 
 fn intake(content: &Content, config: &Config, data: &DataFolder, tenant: &Tenant, lake: &Arc<Lake>) -> Result<PushIntake, Error> {
-    let columns = columns(content)?;
-    // Rules run in the service from a later version on; the lanes are made for none.
-    let (rules, _) = RuleSet::parse(&[], content.classes());
-    let lanes = Lanes::shaping(&content.mappings()?, &rules, &content.generic()?, &columns);
     let parts = IntakeParts {
-        shaper: Shaper::new(tenant.clone(), lanes, columns),
+        shaper: reload::shaper(content, tenant)?,
         store: Arc::clone(lake) as _,
         spool: data.spool(tenant),
         journal: data.journal(),
