@@ -1,0 +1,280 @@
+//! T3 and T6: the power goes. What was acknowledged is there after it, once, and the service starts by
+//! itself (G1, G2, G5, G7, G8).
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use vigie_tests::chance::Chance;
+use vigie_tests::faultfs::{FaultDisk, Faults, Loss, Names, Recording, Survival, Tree};
+use vigie_tests::service::{Service, deliver, record};
+use vigie_tests::vigie;
+
+const RECORDS_A_BATCH: u64 = 10;
+const SETTINGS: &str = "[commit]\nwait_seconds = 0.05\n[upkeep]\nseconds = 0.1\n";
+/// Failures that are told; the rest is counted.
+const FAILURES_TOLD: usize = 8;
+
+/// The numbers of deliveries: a delivery has its number's records and one line that nothing names.
+#[derive(Default)]
+struct Ledger {
+    next: u64,
+    acknowledged: BTreeSet<u64>,
+    unanswered: Vec<u64>,
+}
+
+fn numbers(delivery: u64) -> std::ops::Range<u64> {
+    delivery * RECORDS_A_BATCH..(delivery + 1) * RECORDS_A_BATCH
+}
+
+fn body(delivery: u64, again: Option<u64>) -> String {
+    let records: String = numbers(delivery).chain(again.into_iter().flat_map(numbers)).map(|number| record(number) + "\n").collect();
+    format!("{records}no record {delivery}\n")
+}
+
+/// Sends deliveries until the power is gone or enough are acknowledged. A delivery without an answer is
+/// sent again beside a later one, without its line: a repeat of that is no repeat.
+fn load(address: SocketAddr, token: &str, disk: &FaultDisk, is_over: &AtomicBool, most: usize, ledger: &mut Ledger) {
+    let mut acknowledged = 0;
+    while acknowledged < most && !is_over.load(Ordering::Relaxed) {
+        let number = ledger.next;
+        ledger.next += 1;
+        let again = ledger.unanswered.pop();
+        let sent = deliver(address, token, "/api/v1/ingest/aws/cloudtrail", body(number, again).as_bytes());
+        match sent {
+            Ok((200, _)) => {
+                disk.note(number);
+                ledger.acknowledged.insert(number);
+                acknowledged += 1;
+            }
+            Ok((429 | 503, _)) => ledger.unanswered.extend(again),
+            Ok((status, answer)) if !is_over.load(Ordering::Relaxed) => panic!("{status}: {answer}"),
+            _ => ledger.unanswered.extend(again.into_iter().chain([number])),
+        }
+    }
+}
+
+/// What a folder holds.
+#[derive(Debug, Default)]
+struct Stored {
+    records: BTreeSet<u64>,
+    lines: BTreeSet<u64>,
+}
+
+impl Stored {
+    /// What `vigie sql` finds; every event once.
+    fn of(data: &Path) -> Result<Stored, String> {
+        let folder = data.to_string_lossy();
+        let mut stored = Stored::default();
+        let rows = |sql: &str| -> Result<Vec<String>, String> {
+            let ran = vigie(&["sql", sql, "--data", &folder, "-o", "ndjson"]).map_err(|error| error.to_string())?;
+            if ran.code != 0 {
+                return Err(format!("it cannot be asked: {}", ran.err.trim()));
+            }
+            Ok(ran.out.lines().filter_map(|line| Some(line.split_once(':')?.1.trim_matches(['"', '}']).to_owned())).collect())
+        };
+        for uid in rows("select metadata_uid from events where reason is null")? {
+            let number = uid.get(1..8).and_then(|hex| u64::from_str_radix(hex, 16).ok()).ok_or(format!("no id: {uid}"))?;
+            if !stored.records.insert(number) {
+                return Err(format!("record {number} is stored twice"));
+            }
+        }
+        for line in rows("select raw from events where reason is not null")? {
+            let number = line.strip_prefix("no record ").and_then(|number| number.parse().ok()).ok_or(format!("no line: {line}"))?;
+            if !stored.lines.insert(number) {
+                return Err(format!("line {number}, which nothing names, is stored twice"));
+            }
+        }
+        Ok(stored)
+    }
+
+    fn holds(&self, acknowledged: &BTreeSet<u64>) -> Result<(), String> {
+        let is_lost = |delivery: &u64| !self.lines.contains(delivery) || numbers(*delivery).any(|number| !self.records.contains(&number));
+        let lost: Vec<u64> = acknowledged.iter().copied().filter(is_lost).collect();
+        if lost.is_empty() { Ok(()) } else { Err(format!("{} acknowledged deliveries are lost: {lost:?}", lost.len())) }
+    }
+}
+
+/// Starts the service on what a cut left, stops it, and looks.
+fn recover(data: &Path, acknowledged: &BTreeSet<u64>) -> Result<Stored, String> {
+    let service = Service::start(data, &[]).map_err(|error| error.to_string())?;
+    if !service.stop() {
+        return Err("it does not stop well".to_owned());
+    }
+    let stored = Stored::of(data)?;
+    stored.holds(acknowledged)?;
+    Ok(stored)
+}
+
+fn seed() -> u64 {
+    let seed = std::env::var("VIGIE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0x5EED_1234);
+    println!("seed {seed}");
+    seed
+}
+
+fn is_soak() -> bool {
+    std::env::var_os("VIGIE_SOAK").is_some()
+}
+
+/// One round in two has a whole disk; the others a slow one, one flush that fails, or a full one.
+fn faults(chance: &mut Chance) -> Faults {
+    let mut faults = Faults::default();
+    match chance.next(6) {
+        0 => faults.slow_flush = Some(Duration::from_millis(1 + chance.next(20))),
+        1 => faults.failing_flush = Some(1 + chance.next(100)),
+        2 => faults.space_bytes = Some(chance.next(4 * 1024 * 1024)),
+        _ => {}
+    }
+    faults
+}
+
+/// A service on a disk, under load until the power goes.
+fn until_the_power_goes(disk: &FaultDisk, token: Option<String>, wait: Duration, ledger: &mut Ledger) -> Recording {
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let cutting = scope.spawn(|| {
+            // A wait that nothing ends early.
+            let (_sender, never) = std::sync::mpsc::channel::<()>();
+            let _ = never.recv_timeout(wait);
+            let recording = disk.cut();
+            is_over.store(true, Ordering::Relaxed);
+            recording
+        });
+        // The power may go, or the disk refuse, while it starts.
+        if let Ok(service) = Service::start(disk.folder(), &[]) {
+            if let Some(token) = service.token.clone().or(token) {
+                load(service.address, &token, disk, &is_over, usize::MAX, ledger);
+            }
+            let recording = cutting.join().unwrap();
+            service.kill();
+            return recording;
+        }
+        cutting.join().unwrap()
+    })
+}
+
+#[test]
+fn done_lake_2_t3_power_cuts_lose_nothing() {
+    let cuts = if is_soak() { 500 } else { 12 };
+    let mut chance = Chance(seed());
+    let folder = tempfile::tempdir().unwrap();
+    let mut data = folder.path().join("data-0");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(data.join("vigie.toml"), SETTINGS).unwrap();
+    let mut ledger = Ledger::default();
+    let (mut stored, mut changes, mut token) = (Stored::default(), 0, None);
+    let begun = Instant::now();
+    for cut in 1..=cuts {
+        let faults = faults(&mut chance);
+        let how = Survival::any(&mut chance);
+        let wait = Duration::from_millis(20 + chance.next(1000));
+        let disk = FaultDisk::mount(&folder.path().join(format!("disk-{cut}")), Tree::load(&data).unwrap(), faults.clone()).unwrap();
+        let recording = until_the_power_goes(&disk, token, wait, &mut ledger);
+        drop(disk);
+        let length = recording.changes.len();
+        changes += length;
+        let left = folder.path().join(format!("data-{cut}"));
+        recording.survivor(length, how, &mut chance).save(&left).unwrap();
+        stored = recover(&left, &ledger.acknowledged).unwrap_or_else(|why| {
+            let kept = std::env::temp_dir().join(format!("vigie-power-{cut}"));
+            recording.survivor(length, how, &mut Chance(1)).save(&kept).unwrap();
+            let last = recording.tell(length, 60).join("\n");
+            panic!("cut {cut}, {how:?}, {faults:?}: {why}\nthe last changes:\n{last}\nlike it: {}", kept.display())
+        });
+        let made = vigie(&["token", "create", "power", "--scope", "ingest", "--data", left.to_str().unwrap()]).unwrap();
+        token = Some(made.out.trim().to_owned());
+        std::fs::remove_dir_all(&data).unwrap();
+        data = left;
+    }
+    println!(
+        "{cuts} power cuts in {} s: {changes} changes of the disk, {} deliveries acknowledged, none lost, {} events stored, none twice",
+        begun.elapsed().as_secs(),
+        ledger.acknowledged.len(),
+        stored.records.len() + stored.lines.len(),
+    );
+}
+
+/// What the service does to a disk, from its first start, over more commits than there are between two
+/// checkpoints of the table.
+fn recorded(folder: &Path, deliveries: usize) -> Recording {
+    let settings = folder.join("settings");
+    std::fs::create_dir(&settings).unwrap();
+    std::fs::write(settings.join("vigie.toml"), SETTINGS).unwrap();
+    let disk = FaultDisk::mount(&folder.join("disk"), Tree::load(&settings).unwrap(), Faults::default()).unwrap();
+    let service = Service::start(disk.folder(), &[]).unwrap();
+    let token = service.token.clone().unwrap();
+    let mut ledger = Ledger::default();
+    let (_sender, never) = std::sync::mpsc::channel::<()>();
+    for _ in 0..deliveries {
+        load(service.address, &token, &disk, &AtomicBool::new(false), 1, &mut ledger);
+        // About one commit for each delivery.
+        let _ = never.recv_timeout(Duration::from_millis(60));
+    }
+    let recording = disk.cut();
+    service.kill();
+    recording
+}
+
+#[test]
+fn done_lake_2_t6_every_order_of_writes_recovers() {
+    let states = if is_soak() { 2000 } else { 48 };
+    let seed = seed();
+    let folder = tempfile::tempdir().unwrap();
+    let recording = recorded(folder.path(), if is_soak() { 140 } else { 70 });
+    let changes = recording.changes.len();
+    let begun = Instant::now();
+    let (mut failures, mut told) = (0, Vec::new());
+    for state in 0..states {
+        // Each state follows from the recording and its own seed.
+        let mut chance = Chance(seed.wrapping_mul(2 * state + 1).max(1));
+        let how = Survival::any(&mut chance);
+        let length = usize::try_from((state * changes as u64 + chance.next(changes as u64)) / states).unwrap().min(changes);
+        let data = folder.path().join("left");
+        recording.survivor(length, how, &mut chance).save(&data).unwrap();
+        if let Err(why) = recover(&data, &recording.notes(length)) {
+            failures += 1;
+            if told.len() < FAILURES_TOLD {
+                told.push(format!("behind change {length}, {how:?}: {why}\n  {}", recording.tell(length, 12).join("\n  ")));
+            }
+        }
+        std::fs::remove_dir_all(&data).unwrap();
+    }
+    assert!(failures == 0, "{failures} of {states} states do not recover:\n{}", told.join("\n"));
+    println!(
+        "{states} states of {changes} changes in {} s: each opens by itself, {} deliveries acknowledged, none lost, none twice",
+        begun.elapsed().as_secs(),
+        recording.notes(changes).len(),
+    );
+}
+
+/// The disk itself: what is flushed stays, what is not goes.
+#[test]
+fn a_cut_keeps_what_was_flushed() {
+    use std::io::Write as _;
+    let folder = tempfile::tempdir().unwrap();
+    let disk = FaultDisk::mount(&folder.path().join("disk"), Tree::default(), Faults::default()).unwrap();
+    let at = |name: &str| disk.folder().join(name);
+    let mut file = std::fs::File::create(at("named")).unwrap();
+    file.write_all(b"flushed").unwrap();
+    file.sync_all().unwrap();
+    std::fs::File::open(disk.folder()).unwrap().sync_all().unwrap();
+    file.write_all(b" and not").unwrap();
+    let mut other = std::fs::File::create(at("nameless")).unwrap();
+    other.write_all(b"flushed").unwrap();
+    other.sync_all().unwrap();
+    std::fs::rename(at("named"), at("renamed")).unwrap();
+    let recording = disk.cut();
+    assert!(file.write_all(b"late").is_err() && other.sync_all().is_err());
+    let left = |names: Names| {
+        let tree = recording.survivor(recording.changes.len(), Survival { loss: Loss::Dropped, names }, &mut Chance(1));
+        let to = folder.path().join(format!("{names:?}"));
+        tree.save(&to).unwrap();
+        let read = |name: &str| std::fs::read_to_string(to.join(name)).ok();
+        (read("named"), read("renamed"), read("nameless"))
+    };
+    let text = Some("flushed".to_owned());
+    assert_eq!(left(Names::Strict), (text.clone(), None, None));
+    assert_eq!(left(Names::Journal), (text.clone(), None, text));
+}
