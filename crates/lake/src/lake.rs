@@ -60,6 +60,10 @@ impl Lake {
                 None => Table::create(&made.root, delta_fields(&made.schema)).await,
             }
         })?;
+        // The table's folder, the tenant's, the lake's, and the one that the lake lies in: what is flushed in
+        // a folder whose own name is not on disk is gone after a power cut.
+        let flushed = made.root.ancestors().take(4).try_for_each(|folder| std::fs::File::open(folder)?.sync_all());
+        flushed.map_err(|error| format!("`{}`: {error}", made.root.display()))?;
         made.set_current(table.version());
         *made.writer() = Some(Writer { table, known: Known::default(), marks: HashMap::new() });
         Ok(made)
