@@ -208,6 +208,10 @@ impl Store for Lake {
             writer.table.refresh().await?;
             writer.table.mark(lane).await
         })?;
+        // What is seen is not always on disk: a process that was killed, or a flush that failed, may have left
+        // the newest entry's name in memory only. What follows from the mark frees the spool.
+        let flushed = crate::write::sync_folder(&self.root.join("_delta_log/newest"));
+        flushed.map_err(|error| format!("`{}`: {error}", self.root.display()))?;
         if let Some(mark) = mark {
             writer.marks.insert(lane.to_owned(), mark);
         }
