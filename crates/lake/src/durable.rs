@@ -16,7 +16,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode, PutMultipartOptions,
-    PutOptions, PutPayload, PutResult, Result,
+    PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
 
 /// See the module.
@@ -56,6 +56,35 @@ fn write_durably(target: &std::path::Path, payload: &PutPayload, may_replace: bo
     crate::write::sync_folder(target)
 }
 
+/// An object that comes in parts: a checkpoint of the log over 10 MiB. The parts are held in memory and
+/// written as one, so that nothing names the object before it is on disk.
+#[derive(Debug)]
+struct DurableUpload {
+    target: PathBuf,
+    parts: Vec<PutPayload>,
+}
+
+#[async_trait::async_trait]
+impl MultipartUpload for DurableUpload {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        self.parts.push(data);
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        let payload: PutPayload = std::mem::take(&mut self.parts).into_iter().flatten().collect();
+        match write_durably(&self.target, &payload, true) {
+            Ok(()) => Ok(PutResult { e_tag: None, version: None }),
+            Err(error) => Err(object_store::Error::Generic { store: "folder", source: error.into() }),
+        }
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        self.parts.clear();
+        Ok(())
+    }
+}
+
 #[async_trait::async_trait]
 impl ObjectStore for DurableFolder {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
@@ -79,8 +108,8 @@ impl ObjectStore for DurableFolder {
         }
     }
 
-    async fn put_multipart_opts(&self, location: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
-        self.inner.put_multipart_opts(location, options).await
+    async fn put_multipart_opts(&self, location: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        Ok(Box::new(DurableUpload { target: self.inner.path_to_filesystem(location)?, parts: Vec::new() }))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
