@@ -15,6 +15,7 @@ mod exact;
 mod faults;
 mod first;
 mod hostile;
+mod power;
 mod readers;
 
 /// The Python that `make test` set up.

@@ -88,18 +88,22 @@ impl FaultDisk {
     /// # Errors
     /// A sentence that says what is missing.
     pub fn mount(folder: &Path, tree: Tree, faults: Faults) -> io::Result<FaultDisk> {
+        FaultDisk::go_on(folder, Recording { base: tree, changes: Vec::new() }, faults)
+    }
+
+    /// Mounts a disk on which something was done already while the power stayed: what a program finds
+    /// that starts after another one was killed. A cut may still take what that one did not flush.
+    ///
+    /// # Errors
+    /// A sentence that says what is missing.
+    pub fn go_on(folder: &Path, recording: Recording, faults: Faults) -> io::Result<FaultDisk> {
         std::fs::create_dir_all(folder)?;
+        let Recording { base, changes } = recording;
+        let mut tree = base.clone();
+        changes.iter().for_each(|change| tree.apply(change));
         let next_node = tree.next();
-        let state = State {
-            tree: tree.clone(),
-            changes: Vec::new(),
-            faults,
-            flushes: 0,
-            written: 0,
-            listings: BTreeMap::new(),
-            next_listing: 1,
-            next_node,
-        };
+        let state =
+            State { tree, changes, faults, flushes: 0, written: 0, listings: BTreeMap::new(), next_listing: 1, next_node };
         let shared = Arc::new(Shared { state: Mutex::new(state), is_cut: AtomicBool::new(false), changed: Condvar::new() });
         let mut config = Config::default();
         config.mount_options = vec![MountOption::FSName("faultfs".to_owned()), MountOption::NoAtime];
@@ -110,7 +114,7 @@ impl FaultDisk {
                  install fuse3 (`apt-get install fuse3`)"
             ))
         })?;
-        Ok(FaultDisk { shared, base: tree, session: Some(session), folder: folder.to_owned() })
+        Ok(FaultDisk { shared, base, session: Some(session), folder: folder.to_owned() })
     }
 
     /// Where it is mounted.

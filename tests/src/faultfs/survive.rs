@@ -69,6 +69,11 @@ enum Fate {
 }
 
 impl Recording {
+    /// The recording up to the first `length` changes.
+    pub fn first(&self, length: usize) -> Recording {
+        Recording { base: self.base.clone(), changes: self.changes[..length].to_vec() }
+    }
+
     /// What is left when the power goes behind the first `length` changes.
     pub fn survivor(&self, length: usize, how: Survival, chance: &mut Chance) -> Tree {
         let changes = &self.changes[..length];
@@ -253,12 +258,7 @@ fn tear_files(changes: &[Change], fates: &mut [Fate], chance: &mut Chance) {
 
 /// Each page of a file is as it was after one of its writes, or as it was flushed. Gives the lengths that
 /// some files have although their last pages were never written: those are zero.
-fn scatter_files(
-    changes: &[Change],
-    shrinks: &BTreeSet<usize>,
-    fates: &mut [Fate],
-    chance: &mut Chance,
-) -> BTreeMap<u64, u64> {
+fn scatter_files(changes: &[Change], shrinks: &BTreeSet<usize>, fates: &mut [Fate], chance: &mut Chance) -> BTreeMap<u64, u64> {
     let mut lengths = BTreeMap::new();
     for (node, places) in pending_files(changes, fates) {
         let mut pages: BTreeMap<u64, Vec<(usize, u64, u64)>> = BTreeMap::new();
