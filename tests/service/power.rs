@@ -48,13 +48,15 @@ struct Pace {
     pause: Duration,
 }
 
-/// Sends deliveries until the power is gone or enough are acknowledged. A delivery without an answer is
+/// Sends deliveries until the power is gone or there were enough. A delivery without an answer is
 /// sent again beside a later one, without its line: a repeat of that is no repeat.
 fn load(to: (SocketAddr, &str), pace: Pace, disk: &FaultDisk, is_over: &AtomicBool, ledger: &mut Ledger) {
-    let mut acknowledged = 0;
     // A wait that nothing ends early.
     let (_sender, never) = std::sync::mpsc::channel::<()>();
-    while acknowledged < pace.most && !is_over.load(Ordering::Relaxed) {
+    for _ in 0..pace.most {
+        if is_over.load(Ordering::Relaxed) {
+            return;
+        }
         let number = ledger.next;
         ledger.next += 1;
         let again = ledger.unanswered.pop();
@@ -63,7 +65,6 @@ fn load(to: (SocketAddr, &str), pace: Pace, disk: &FaultDisk, is_over: &AtomicBo
             Ok((200, _)) => {
                 disk.note(number);
                 ledger.acknowledged.insert(number);
-                acknowledged += 1;
             }
             Ok((429 | 503, _)) => ledger.unanswered.extend(again),
             Ok((status, answer)) if !is_over.load(Ordering::Relaxed) => panic!("{status}: {answer}"),
@@ -255,13 +256,22 @@ fn cut_and_recover(
         format!("{first} behind change {changes}, {how:?}: {why}\n  {}", recording.tell(changes, CHANGES_TOLD).join("\n  "))
     };
     let recording = if is_killed_first {
-        let disk = FaultDisk::go_on(&folder.join("disk"), recording.first(length), Faults::default()).unwrap();
-        let second = Service::start(disk.folder(), &[]).map_err(|why| told(&recording.first(length), why.to_string()))?;
-        let mut ledger = Ledger { next: NEXT_AFTER_KILL, ..Ledger::default() };
-        let pace = Pace { most: chance.place(3), pause: Duration::ZERO };
-        load((second.address, token), pace, &disk, &AtomicBool::new(false), &mut ledger);
+        let is_refusing = chance.next(3) == 0;
+        let faults = if is_refusing { faults(chance) } else { Faults::default() };
+        let disk = FaultDisk::go_on(&folder.join("disk"), recording.first(length), faults).unwrap();
+        let second = match Service::start(disk.folder(), &[]) {
+            Ok(second) => Some(second),
+            // A disk that refuses may keep it from starting; a kill may not.
+            Err(_) if is_refusing => None,
+            Err(why) => return Err(told(&recording.first(length), why.to_string())),
+        };
+        if let Some(second) = &second {
+            let mut ledger = Ledger { next: NEXT_AFTER_KILL, ..Ledger::default() };
+            let pace = Pace { most: chance.place(3), pause: Duration::ZERO };
+            load((second.address, token), pace, &disk, &AtomicBool::new(false), &mut ledger);
+        }
         let recording = disk.cut();
-        second.kill();
+        drop(second);
         // Somewhere from the start of the second service to its end.
         let chosen = length + chance.place(recording.changes.len() - length + 1);
         recording.first(chosen)
@@ -334,4 +344,32 @@ fn a_cut_keeps_what_was_flushed() {
     let text = Some("flushed".to_owned());
     assert_eq!(left(Names::Strict), (text.clone(), None, None));
     assert_eq!(left(Names::Journal), (text.clone(), None, text));
+}
+
+/// The disk itself: it refuses what it is told to refuse, and tears what it is told to tear.
+#[test]
+fn a_disk_refuses_and_tears() {
+    use std::io::Write as _;
+    let folder = tempfile::tempdir().unwrap();
+    let faults = Faults { failing_flush: Some(2), space_bytes: Some(10_000), slow_flush: Some(Duration::from_millis(1)) };
+    let disk = FaultDisk::mount(&folder.path().join("disk"), Tree::default(), faults).unwrap();
+    let mut file = std::fs::File::create(disk.folder().join("file")).unwrap();
+    std::fs::File::open(disk.folder()).unwrap().sync_all().unwrap();
+    file.write_all(&[7; 9_000]).unwrap();
+    assert!(file.sync_all().is_err(), "the second flush fails");
+    assert!(file.sync_all().is_ok(), "and a later one says nothing of it");
+    assert!(file.write_all(&[7; 9_000]).is_err(), "the disk is full");
+    let recording = disk.cut();
+    let mut lengths = BTreeSet::new();
+    for (seed, loss) in (1..200).flat_map(|seed| [Loss::Dropped, Loss::Torn, Loss::Reordered].map(|loss| (seed, loss))) {
+        let survival = Survival { loss, names: Names::Strict };
+        let to = folder.path().join("left");
+        recording.survivor(recording.changes.len(), survival, &mut Chance(seed)).save(&to).unwrap();
+        let bytes = std::fs::read(to.join("file")).unwrap();
+        assert!(loss != Loss::Dropped || bytes.is_empty(), "what a failed flush should have written is lost");
+        assert!(loss != Loss::Torn || bytes.iter().all(|byte| *byte == 7), "a torn file has no holes");
+        assert!(bytes.len() % 512 == 0 || bytes.len() == 9_000, "{}", bytes.len());
+        lengths.insert(bytes.len());
+    }
+    assert!(lengths.len() > 10, "many lengths survive: {lengths:?}");
 }
