@@ -397,7 +397,7 @@ fn a_disk_refuses_and_tears() {
         let bytes = std::fs::read(to.join("file")).unwrap();
         assert!(loss != Loss::Dropped || bytes.is_empty(), "what a failed flush should have written is lost");
         assert!(loss != Loss::Torn || bytes.iter().all(|byte| *byte == 7), "a torn file has no holes");
-        assert!(bytes.len() % 512 == 0 || bytes.len() == 9_000, "{}", bytes.len());
+        assert!(bytes.len().is_multiple_of(512) || bytes.len() == 9_000, "{}", bytes.len());
         lengths.insert(bytes.len());
     }
     assert!(lengths.len() > 10, "many lengths survive: {lengths:?}");
