@@ -18,6 +18,7 @@ mod export;
 mod faults;
 mod first;
 mod hostile;
+mod power;
 mod readers;
 mod reload;
 mod spool;

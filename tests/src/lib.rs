@@ -1,6 +1,7 @@
 //! What tests share: the outside corpus, when it is present, and the built binary.
 
 pub mod chance;
+pub mod faultfs;
 pub mod reissue;
 pub mod service;
 

@@ -68,25 +68,27 @@ fn keep_name(target: &std::path::Path) -> io::Result<()> {
     crate::write::sync_folder(target)
 }
 
-/// Parts of a large object, such as a checkpoint of the log: gathered, then written as any other.
+/// An object that comes in parts: a checkpoint of the log over 10 MiB. The parts are held in memory and
+/// written as one, so that nothing names the object before it is on disk.
 #[derive(Debug)]
-struct Gathered {
+struct DurableUpload {
     target: PathBuf,
     parts: Vec<PutPayload>,
 }
 
 #[async_trait::async_trait]
-impl MultipartUpload for Gathered {
-    fn put_part(&mut self, part: PutPayload) -> UploadPart {
-        self.parts.push(part);
+impl MultipartUpload for DurableUpload {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        self.parts.push(data);
         Box::pin(std::future::ready(Ok(())))
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
-        let whole: PutPayload = std::mem::take(&mut self.parts).into_iter().flatten().collect();
-        let failed = |error: io::Error| object_store::Error::Generic { store: "folder", source: error.into() };
-        write_durably(&self.target, &whole, true).map_err(failed)?;
-        Ok(PutResult { e_tag: None, version: None })
+        let payload: PutPayload = std::mem::take(&mut self.parts).into_iter().flatten().collect();
+        match write_durably(&self.target, &payload, true) {
+            Ok(()) => Ok(PutResult { e_tag: None, version: None }),
+            Err(error) => Err(object_store::Error::Generic { store: "folder", source: error.into() }),
+        }
     }
 
     async fn abort(&mut self) -> Result<()> {
@@ -119,7 +121,7 @@ impl ObjectStore for DurableFolder {
     }
 
     async fn put_multipart_opts(&self, location: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
-        Ok(Box::new(Gathered { target: self.inner.path_to_filesystem(location)?, parts: Vec::new() }))
+        Ok(Box::new(DurableUpload { target: self.inner.path_to_filesystem(location)?, parts: Vec::new() }))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {

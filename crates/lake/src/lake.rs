@@ -62,6 +62,10 @@ impl Lake {
                 None => Table::create(&made.root, delta_fields(&made.schema)).await,
             }
         })?;
+        // The table's folder, the tenant's, the lake's, and the one that the lake lies in: what is flushed in
+        // a folder whose own name is not on disk is gone after a power cut.
+        let flushed = made.root.ancestors().take(4).try_for_each(|folder| std::fs::File::open(folder)?.sync_all());
+        flushed.map_err(|error| format!("`{}`: {error}", made.root.display()))?;
         made.set_current(table.version());
         *made.writer() = Some(Writer { table, known: Known::default(), marks: HashMap::new() });
         Ok(made)
@@ -227,6 +231,10 @@ impl Store for Lake {
             writer.table.refresh().await?;
             writer.table.mark(lane).await
         })?;
+        // What is seen is not always on disk: a process that was killed, or a flush that failed, may have left
+        // the newest entry's name in memory only. What follows from the mark frees the spool.
+        let flushed = crate::write::sync_folder(&self.root.join("_delta_log/newest"));
+        flushed.map_err(|error| format!("`{}`: {error}", self.root.display()))?;
         if let Some(mark) = mark {
             writer.marks.insert(lane.to_owned(), mark);
         }

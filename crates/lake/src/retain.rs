@@ -153,5 +153,6 @@ fn write_down(journal: &Path, line: &str) -> io::Result<()> {
     }
     let mut file = OpenOptions::new().create(true).append(true).open(journal)?;
     writeln!(file, "{line}")?;
-    file.sync_all()
+    file.sync_all()?;
+    crate::write::sync_folder(journal)
 }

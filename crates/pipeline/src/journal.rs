@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::{Deserialize, Serialize};
 
-use crate::spool::Position;
+use crate::spool::{Position, sync_names};
 
 const POSITIONS: TableDefinition<'_, (&str, i64), &[u8]> = TableDefinition::new("positions");
 const FORMATS: TableDefinition<'_, &str, u32> = TableDefinition::new("formats");
@@ -99,6 +99,10 @@ impl Journal {
             write.open_table(POSITIONS).map_err(sentence)?;
         }
         write.commit().map_err(sentence)?;
+        // The library flushes the file, not its name.
+        if let Some(folder) = file.parent() {
+            sync_names(folder, 2).map_err(sentence)?;
+        }
         Ok(Journal { database, beside: beside(file) })
     }
 

@@ -121,6 +121,8 @@ impl Spool {
     /// first write.
     pub(crate) fn open(folder: &Path) -> io::Result<Spool> {
         std::fs::create_dir_all(folder)?;
+        // The tenant's folder, the spool's, and the one that the spool lies in.
+        sync_names(folder, 3)?;
         let mut sizes = BTreeMap::new();
         for entry in std::fs::read_dir(folder)? {
             let entry = entry?;
@@ -220,7 +222,12 @@ impl Spool {
             if !segment_damages.is_empty() {
                 let kept = self.folder.join(format!("{number:020}.damaged"));
                 if !kept.exists() {
-                    std::fs::copy(&path, kept)?;
+                    // The segment goes once what is whole in it is stored: its copy is on disk before.
+                    let beside = kept.with_extension("damaged.tmp");
+                    std::fs::copy(&path, &beside)?;
+                    File::open(&beside)?.sync_all()?;
+                    std::fs::rename(&beside, &kept)?;
+                    File::open(&self.folder)?.sync_all()?;
                 }
             }
             damages.append(&mut segment_damages);
@@ -232,6 +239,14 @@ impl Spool {
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
+}
+
+/// Flushes a folder and those that it lies in, so many together: what is flushed in a folder whose own name
+/// is not on disk is gone after a power cut. Also when they are there already: who made them may not have
+/// come so far.
+pub(crate) fn sync_names(folder: &Path, count: usize) -> io::Result<()> {
+    let folder = std::path::absolute(folder)?;
+    folder.ancestors().take(count).try_for_each(|folder| File::open(folder)?.sync_all())
 }
 
 /// Where one entry stands.

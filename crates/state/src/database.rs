@@ -71,6 +71,9 @@ impl State {
         let thread = std::thread::Builder::new().name("state".to_owned()).spawn(run).map_err(sentence)?;
         is_open.recv().map_err(sentence)??;
         protect(&file)?;
+        // The library flushes the folder, not the folder's own name.
+        let folder = std::path::absolute(folder).map_err(sentence)?;
+        folder.ancestors().take(2).try_for_each(|folder| std::fs::File::open(folder)?.sync_all()).map_err(sentence)?;
         Ok(State { work: Some(work), thread: Some(thread), checked: RwLock::default() })
     }
 

@@ -73,6 +73,12 @@ impl DataFolder {
     pub(crate) fn try_lock(&self) -> Result<Result<Locked, String>, Error> {
         let failed = |error: std::io::Error| Error::Failed(format!("`{}`: {error}", self.root.display()));
         std::fs::create_dir_all(&self.root).map_err(failed)?;
+        // The folder's name is on disk before anything in it is promised. Where the folder that it lies in
+        // cannot be opened, somebody else made it.
+        let whole = std::path::absolute(&self.root).map_err(failed)?;
+        if let Some(above) = whole.parent().and_then(|above| File::open(above).ok()) {
+            above.sync_all().map_err(failed)?;
+        }
         let path = self.root.join("vigie.pid");
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
         match file.try_lock() {
