@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::RwLock;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Mutex, RwLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use vigie_model::TokenInfo;
+use vigie_model::{Millis, TokenInfo};
 
 /// The number of the shape of the state.
 const FORMAT: i64 = 1;
@@ -26,6 +26,8 @@ pub struct State {
     thread: Option<JoinHandle<()>>,
     /// Tokens that were shown, by the digest of their secret.
     pub(crate) checked: RwLock<HashMap<[u8; 32], TokenInfo>>,
+    /// The latest time that tokens were checked at, and when that was by a clock that nobody sets.
+    pub(crate) latest: Mutex<Option<(Millis, Instant)>>,
 }
 
 /// What the library says, as one line.
@@ -71,7 +73,7 @@ impl State {
         let thread = std::thread::Builder::new().name("state".to_owned()).spawn(run).map_err(sentence)?;
         is_open.recv().map_err(sentence)??;
         protect(&file)?;
-        Ok(State { work: Some(work), thread: Some(thread), checked: RwLock::default() })
+        Ok(State { work: Some(work), thread: Some(thread), checked: RwLock::default(), latest: Mutex::default() })
     }
 
     /// Runs work in the database's thread.
