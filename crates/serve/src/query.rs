@@ -251,7 +251,7 @@ fn lines(parts: Parts, columns: Vec<String>, version: u64) -> Response {
 async fn receive<T: DeserializeOwned>(shared: &Inner, request: Request) -> Result<(HeaderMap, Tenant, T), Problem> {
     let (parts, body) = request.into_parts();
     let token = authorise(shared, &parts.headers, Need::Search)?;
-    let body = read_body(&parts.headers, body, QUESTION_BYTES_MAX).await?;
+    let body = read_body(&parts.headers, None, body, QUESTION_BYTES_MAX).await?;
     let ask =
         serde_json::from_slice(&body).map_err(|error| Problem::request(format!("the question is not readable: {error}")))?;
     Ok((parts.headers, token.tenant, ask))
