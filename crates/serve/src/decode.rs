@@ -63,6 +63,11 @@ impl Room {
         taken.1.push(permit);
         Ok(())
     }
+
+    /// Gives all of it back.
+    fn leave(&self) {
+        *self.taken.lock().unwrap_or_else(PoisonError::into_inner) = Default::default();
+    }
 }
 
 /// Why a body cannot be read.
@@ -123,18 +128,31 @@ pub(crate) async fn read_body(
     inflated.unwrap_or_else(|_| Err(BodyError::Bad("the body cannot be inflated".to_owned())))
 }
 
+/// Reads a body. One without room is read to its end and thrown away: a client that is answered while it
+/// still sends may never see the answer.
 async fn collect(room: Option<&Room>, body: Body, bytes_max: usize) -> Result<Vec<u8>, BodyError> {
     let mut bytes = Vec::new();
+    let mut length = 0;
+    let mut has_room = true;
     let mut stream = body.into_data_stream();
     while let Some(part) = stream.next().await {
         let part = part.map_err(|_| BodyError::Bad("the body broke off; send it again".to_owned()))?;
-        if bytes.len() + part.len() > bytes_max {
+        length += part.len();
+        if length > bytes_max {
             return Err(BodyError::TooLarge { bytes_max });
         }
-        room.map_or(Ok(()), |room| room.take(bytes.len() + part.len()))?;
-        bytes.extend_from_slice(&part);
+        if let Some(room) = room.filter(|_| has_room)
+            && room.take(length).is_err()
+        {
+            has_room = false;
+            bytes = Vec::new();
+            room.leave();
+        }
+        if has_room {
+            bytes.extend_from_slice(&part);
+        }
     }
-    Ok(bytes)
+    if has_room { Ok(bytes) } else { Err(BodyError::NoRoom) }
 }
 
 /// Bytes that are read, and how many of them were.
