@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod bombs;
 mod clients;
 mod crash;
 mod doctor;
