@@ -10,6 +10,7 @@
 
 mod bombs;
 mod clients;
+mod clock;
 mod crash;
 mod doctor;
 mod exact;
