@@ -17,6 +17,7 @@ mod exact;
 mod faults;
 mod first;
 mod hostile;
+mod overload;
 mod readers;
 
 /// The Python that `make test` set up.

@@ -36,6 +36,8 @@ const FOOTER_BYTES_MAX: usize = 192 * 1024 * 1024;
 const SPILL_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
 /// How long a query may run, unless the settings say otherwise.
 pub(crate) const QUERY_TIME_MAX: Duration = Duration::from_secs(300);
+/// Rows that are given at a time.
+const ROWS_GIVEN_MAX: usize = 512;
 /// Bytes of a statement.
 const STATEMENT_BYTES_MAX: usize = 64 * 1024;
 /// Nesting of a statement.
@@ -219,7 +221,7 @@ impl QueryEngine for Lake {
         let asked = async { tokio::time::timeout_at(deadline, asked).await.unwrap_or_else(|_| Err(too_long(self.query_time))) };
         let (columns, stream) = self.runtime.block_on(asked)?;
         let (handle, limit) = (self.runtime.handle().clone(), self.query_time);
-        Ok(Box::new(Found { columns, version, stream, handle, deadline, limit }))
+        Ok(Box::new(Found { columns, version, stream, rest: None, handle, deadline, limit }))
     }
 }
 
@@ -228,9 +230,22 @@ struct Found {
     columns: Vec<String>,
     version: u64,
     stream: SendableRecordBatchStream,
+    /// Rows of the engine's last batch that were not given yet.
+    rest: Option<RecordBatch>,
     handle: Handle,
     deadline: Instant,
     limit: Duration,
+}
+
+impl Found {
+    /// The first rows of a batch; the others are kept for the next time. As values of their own rows take
+    /// several times as much memory as in a batch, and what waits for a slow reader is not counted by the
+    /// engine.
+    fn first(&mut self, batch: RecordBatch) -> Result<Option<Vec<Vec<Cell>>>, QueryError> {
+        let count = batch.num_rows().min(ROWS_GIVEN_MAX);
+        self.rest = (count < batch.num_rows()).then(|| batch.slice(count, batch.num_rows() - count));
+        cells(&batch.slice(0, count)).map(Some)
+    }
 }
 
 fn too_long(limit: Duration) -> QueryError {
@@ -247,16 +262,18 @@ impl Rows for Found {
     }
 
     fn next(&mut self) -> Result<Option<Vec<Vec<Cell>>>, QueryError> {
-        let stream = &mut self.stream;
-        let deadline = self.deadline;
+        if let Some(batch) = self.rest.take() {
+            return self.first(batch);
+        }
         loop {
+            let (stream, deadline) = (&mut self.stream, self.deadline);
             let next = self.handle.block_on(async { tokio::time::timeout_at(deadline, stream.next()).await });
             match next {
                 Err(_) => return Err(too_long(self.limit)),
                 Ok(None) => return Ok(None),
                 Ok(Some(Err(error))) => return Err(said(error)),
                 Ok(Some(Ok(batch))) if batch.num_rows() == 0 => {}
-                Ok(Some(Ok(batch))) => return cells(&batch).map(Some),
+                Ok(Some(Ok(batch))) => return self.first(batch),
             }
         }
     }
