@@ -316,6 +316,8 @@ fn done_lake_2_t10_clients_that_do_nothing_slow_nobody() {
     for _ in 0..4 {
         quiet = least(quiet, measure(&service, &token, &mut next, rounds));
         let (readers, senders) = do_nothing(&service, &token, port);
+        // What they asked for is work like any other, until it waits for them to read.
+        measure(&service, &token, &mut next, rounds);
         disturbed = least(disturbed, measure(&service, &token, &mut next, rounds));
         (silent, idle) = (readers.len(), senders.len());
     }
