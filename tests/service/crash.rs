@@ -1,24 +1,14 @@
 //! T1: a service that is killed at random instants under load (guarantees.md, section 8).
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use vigie_tests::chance::Chance;
-use vigie_tests::service::{Service, ask, deliver, record};
-use vigie_tests::vigie;
+use vigie_tests::ledger::{Ledger, batch, ids, name};
+use vigie_tests::service::{Service, ask, deliver};
 
 const RECORDS_A_BATCH: u64 = 20;
-
-/// Records that were sent, and those that were acknowledged.
-#[derive(Default)]
-struct Ledger {
-    acknowledged: BTreeSet<u64>,
-    unanswered: Vec<u64>,
-}
 
 /// Sends batches until the service is gone; one record in ten was sent before.
 fn load(address: SocketAddr, token: &str, next: &AtomicU64, chance: &mut Chance, ledger: &mut Ledger) {
@@ -33,7 +23,7 @@ fn load(address: SocketAddr, token: &str, next: &AtomicU64, chance: &mut Chance,
         if let Some(again) = ledger.unanswered.pop() {
             numbers.push(again);
         }
-        let body: String = numbers.iter().map(|number| record(*number) + "\n").collect();
+        let body = batch(numbers.iter().copied());
         match deliver(address, token, "/api/v1/ingest/aws/cloudtrail", body.as_bytes()) {
             Ok((200, answer)) => {
                 assert_eq!(answer["accepted"].as_u64(), Some(numbers.len() as u64), "{answer}");
@@ -60,18 +50,6 @@ fn watch(address: SocketAddr, token: &str, next: &AtomicU64, least: &AtomicU64, 
         assert!(count <= next.load(Ordering::Relaxed), "more events than were sent");
         assert!(count >= least.fetch_max(count, Ordering::Relaxed), "a count that fell");
     }
-}
-
-fn ids(data: &Path) -> BTreeMap<String, String> {
-    let sql = "select metadata_uid, event_id from events";
-    let ran = vigie(&["sql", sql, "--data", data.to_str().unwrap(), "-o", "ndjson"]).unwrap();
-    let mut ids = BTreeMap::new();
-    for line in ran.out.lines() {
-        let row: Value = serde_json::from_str(line).unwrap();
-        let (uid, id) = (row["metadata_uid"].as_str().unwrap().to_owned(), row["event_id"].as_str().unwrap().to_owned());
-        assert_eq!(ids.insert(uid, id), None, "an event is stored twice: {line}");
-    }
-    ids
 }
 
 #[test]
@@ -108,30 +86,25 @@ fn done_lake_2_t1_no_acknowledged_event_is_lost() {
     }
     let service = Service::start(&data, &[]).unwrap();
     assert!(service.stop(), "it stops well after {kills} kills");
-    let stored = ids(&data);
-    let lost = ledger.acknowledged.iter().filter(|number| !stored.contains_key(&uid(**number))).count();
+    let stored = ids(&data).unwrap();
+    let lost = ledger.acknowledged.iter().filter(|number| !stored.contains_key(&name(**number))).count();
     assert_eq!(lost, 0, "acknowledged events are missing");
 
     // The same records once, into an empty folder, have the same ids.
     let calm = folder.path().join("calm");
     let service = Service::start(&calm, &[]).unwrap();
     let shown = service.token.clone().unwrap();
-    let sent: Vec<u64> = (0..next.load(Ordering::Relaxed)).filter(|number| stored.contains_key(&uid(*number))).collect();
+    let sent: Vec<u64> = (0..next.load(Ordering::Relaxed)).filter(|number| stored.contains_key(&name(*number))).collect();
     for numbers in sent.chunks(5000) {
-        let body: String = numbers.iter().map(|number| record(*number) + "\n").collect();
+        let body = batch(numbers.iter().copied());
         assert_eq!(deliver(service.address, &shown, "/api/v1/ingest/aws/cloudtrail", body.as_bytes()).unwrap().0, 200);
     }
     assert!(service.stop());
-    assert!(ids(&calm) == stored, "ids differ");
+    assert!(ids(&calm).unwrap() == stored, "ids differ");
     println!(
         "{kills} kills in {} s: {} events acknowledged, {lost} lost, {} stored, none twice, ids as without kills",
         begun.elapsed().as_secs(),
         ledger.acknowledged.len(),
         stored.len(),
     );
-}
-
-fn uid(number: u64) -> String {
-    let record: Value = serde_json::from_str(&record(number)).unwrap();
-    record["eventID"].as_str().unwrap().to_owned()
 }

@@ -74,9 +74,7 @@ fn done_lake_8_hostile_sql_is_refused_or_bounded() {
         Some(2000),
         "the process is alive"
     );
-    let memory = std::fs::read_to_string(format!("/proc/{}/status", service.process())).unwrap();
-    let peak = memory.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim().trim_end_matches(" kB").trim();
-    let peak_mib = peak.parse::<u64>().unwrap() / 1024;
+    let peak_mib = service.memory_peak_bytes().unwrap() / (1024 * 1024);
     assert!(peak_mib <= 1024, "{peak_mib} MiB");
     println!(
         "{} statements: {} refused, {} answered or stopped at a limit ({answered} answered), peak {peak_mib} MiB",

@@ -10,7 +10,9 @@
 
 mod asked;
 mod backup;
+mod bombs;
 mod clients;
+mod clock;
 mod crash;
 mod doctor;
 mod exact;
@@ -18,6 +20,8 @@ mod export;
 mod faults;
 mod first;
 mod hostile;
+mod overload;
+mod points;
 mod power;
 mod readers;
 mod reload;

@@ -106,5 +106,9 @@ fn done_lake_2_t2_every_fail_point_loses_nothing() {
     let stored = ids(&data);
     let lost: Vec<u64> = acknowledged.iter().copied().filter(|number| !stored.contains_key(&uid(*number))).collect();
     assert!(lost.is_empty(), "acknowledged events are missing: {lost:?}");
-    println!("{} points, an error, a panic and an end at each: {} events acknowledged, 0 lost, none twice", points.len(), acknowledged.len());
+    println!(
+        "{} points, an error, a panic and an end at each: {} events acknowledged, 0 lost, none twice",
+        points.len(),
+        acknowledged.len()
+    );
 }

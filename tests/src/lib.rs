@@ -1,9 +1,12 @@
 //! What tests share: the outside corpus, when it is present, and the built binary.
 
+pub mod archives;
 pub mod chance;
 pub mod faultfs;
+pub mod ledger;
 pub mod reissue;
 pub mod service;
+pub mod trace;
 
 use std::collections::BTreeMap;
 use std::fs::File;

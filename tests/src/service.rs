@@ -91,6 +91,29 @@ impl Service {
     pub fn process(&self) -> &str {
         &self.pid
     }
+
+    /// The most memory that it had so far, in bytes.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn memory_peak_bytes(&self) -> io::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+        let kib: u64 = peak.trim().trim_end_matches("kB").trim().parse().map_err(io::Error::other)?;
+        Ok(kib * 1024)
+    }
+
+    /// The time that its threads ran so far.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn processor_time(&self) -> io::Result<Duration> {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
+        // The name of the program, in brackets, may hold anything.
+        let rest = text.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
+        let ticks: u64 = rest.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+        Ok(Duration::from_millis(ticks * 10))
+    }
 }
 
 impl Drop for Service {
@@ -106,6 +129,17 @@ impl Drop for Service {
     }
 }
 
+/// What a request was answered with.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// Its header as it came.
+    pub head: String,
+    /// Its body.
+    pub body: String,
+}
+
 /// Sends one request; gives the status and the body.
 pub fn request(
     address: SocketAddr,
@@ -114,6 +148,11 @@ pub fn request(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> io::Result<(u16, String)> {
+    exchange(address, method, path, headers, body).map(|answer| (answer.status, answer.body))
+}
+
+/// Sends one request; gives all of the answer.
+pub fn exchange(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Answer> {
     let mut stream = TcpStream::connect_timeout(&address, REQUEST_TIME_MAX)?;
     stream.set_read_timeout(Some(REQUEST_TIME_MAX))?;
     let mut head =
@@ -129,7 +168,8 @@ pub fn request(
     let (head, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
     let is_chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
-    Ok((status, if is_chunked { unchunk(body) } else { body.to_owned() }))
+    let body = if is_chunked { unchunk(body) } else { body.to_owned() };
+    Ok(Answer { status, head: head.to_owned(), body })
 }
 
 fn unchunk(mut body: &str) -> String {

@@ -33,6 +33,9 @@ const MERGE_ROWS: usize = 1024;
 /// Rows of the smallest size of files; each next one is [`TIER_FILES`] times as large.
 const TIER_ROWS: u64 = 4096;
 
+/// Rows of the largest file that is made: what a merge holds in memory grows with its rows.
+const FILE_ROWS_MAX: u64 = 1024 * 1024;
+
 /// What a compaction did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Compacted {
@@ -44,6 +47,24 @@ pub struct Compacted {
 
 fn tier(file: &DataFile) -> u32 {
     (file.rows.max(TIER_ROWS) / TIER_ROWS).ilog(TIER_FILES as u64)
+}
+
+/// The same files in groups that are merged at once: none holds too many files or becomes too large.
+fn groups(files: Vec<DataFile>) -> Vec<Vec<DataFile>> {
+    let mut groups: Vec<Vec<DataFile>> = Vec::new();
+    let mut rows = 0;
+    for file in files {
+        rows += file.rows;
+        match groups.last_mut() {
+            Some(group) if rows <= FILE_ROWS_MAX && group.len() < MERGE_FILES_MAX => group.push(file),
+            _ => {
+                rows = file.rows;
+                groups.push(vec![file]);
+            }
+        }
+    }
+    groups.retain(|group| group.len() > 1);
+    groups
 }
 
 /// Files to merge: those of one size and day when there are enough, and all of a day that is over.
@@ -72,7 +93,7 @@ impl Lake {
         self.merge(due(&self.current().files, today))
     }
 
-    /// Merges the files of every day into one.
+    /// Merges the files of every day into one, or into as few as the largest file allows.
     ///
     /// # Errors
     /// A sentence; every event is still there.
@@ -82,15 +103,13 @@ impl Lake {
         self.merge(days.filter(|day| day.len() > 1).map(<[DataFile]>::to_vec).collect())
     }
 
-    fn merge(&self, groups: Vec<Vec<DataFile>>) -> Result<Compacted, String> {
+    fn merge(&self, due: Vec<Vec<DataFile>>) -> Result<Compacted, String> {
         let mut done = Compacted::default();
-        for group in groups {
-            for files in group.chunks(MERGE_FILES_MAX).filter(|files| files.len() > 1) {
-                let written = self.runtime.block_on(self.rewrite(files, &|batch| Ok(batch)))?;
-                self.replace(Purpose::Compact, written.as_slice(), files)?;
-                done.files_before += files.len() as u64;
-                done.files_after += 1;
-            }
+        for files in due.into_iter().flat_map(groups) {
+            let written = self.runtime.block_on(self.rewrite(&files, &|batch| Ok(batch)))?;
+            self.replace(Purpose::Compact, written.as_slice(), &files)?;
+            done.files_before += files.len() as u64;
+            done.files_after += 1;
         }
         Ok(done)
     }
@@ -164,5 +183,14 @@ mod tests {
         assert_eq!(sizes(&vec![file(100, 10); 8]), [8]);
         assert_eq!(sizes(&[vec![file(100, 10); 7], vec![file(100, 1_000_000); 8]].concat()), [8]);
         assert_eq!(sizes(&[file(98, 1_000_000), file(98, 5), file(99, 5), file(99, 5)]), [2]);
+    }
+
+    #[test]
+    fn no_merge_becomes_too_large() {
+        let sizes = |files: Vec<DataFile>| groups(files).iter().map(Vec::len).collect::<Vec<_>>();
+        assert_eq!(sizes(vec![file(1, 300_000); 8]), [3, 3, 2]);
+        assert_eq!(sizes(vec![file(1, 10); 130]), [64, 64, 2]);
+        assert!(sizes(vec![file(1, 600_000); 8]).is_empty());
+        assert_eq!(sizes([vec![file(1, 2_000_000)], vec![file(1, 10); 2]].concat()), [2]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
 use hashbrown::HashMap;
@@ -35,10 +35,12 @@ pub struct Lake {
     /// The table of a lake that only reads.
     reader: Mutex<Option<Table>>,
     current: RwLock<Arc<Version>>,
+    /// When this process looked at the clock last.
+    looked: Mutex<Option<Instant>>,
 }
 
 /// What only the one writer has.
-struct Writer {
+pub(crate) struct Writer {
     table: Table,
     known: Known,
     marks: HashMap<String, i64>,
@@ -109,8 +111,22 @@ impl Lake {
         let engine = Engine::new()?;
         let (writer, reader, current) = (Mutex::new(None), Mutex::new(None), RwLock::default());
         let (is_indexed, query_time) = (true, QUERY_TIME_MAX);
-        let tenant = tenant.clone();
-        Ok(Lake { tenant, root, columns, schema, documents, engine, is_indexed, query_time, runtime, writer, reader, current })
+        let (tenant, looked) = (tenant.clone(), Mutex::new(None));
+        Ok(Lake {
+            tenant,
+            root,
+            columns,
+            schema,
+            documents,
+            engine,
+            is_indexed,
+            query_time,
+            runtime,
+            writer,
+            reader,
+            current,
+            looked,
+        })
     }
 
     /// The same lake, whose queries read every row: what the needle index is compared with.
@@ -125,8 +141,15 @@ impl Lake {
         self
     }
 
-    fn writer(&self) -> MutexGuard<'_, Option<Writer>> {
+    /// Who has this commits alone.
+    pub(crate) fn writer(&self) -> MutexGuard<'_, Option<Writer>> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Milliseconds that this process ran since it asked this last, whatever the clock says; 0 at first.
+    pub(crate) fn ran_since_last_look(&self) -> i64 {
+        let last = self.looked.lock().unwrap_or_else(PoisonError::into_inner).replace(Instant::now());
+        last.map_or(0, |last| i64::try_from(last.elapsed().as_millis()).unwrap_or(i64::MAX))
     }
 
     /// The version that new queries read.

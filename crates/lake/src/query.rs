@@ -37,6 +37,8 @@ const FOOTER_BYTES_MAX: usize = 192 * 1024 * 1024;
 const SPILL_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
 /// How long a query may run, unless the settings say otherwise.
 pub(crate) const QUERY_TIME_MAX: Duration = Duration::from_secs(300);
+/// Rows that are given at a time.
+const ROWS_GIVEN_MAX: usize = 512;
 /// Bytes of a statement.
 const STATEMENT_BYTES_MAX: usize = 64 * 1024;
 /// Nesting of a statement.
@@ -282,7 +284,7 @@ impl Lake {
         let (columns, stream) = self.runtime.block_on(asked)?;
         let (handle, limit) = (self.runtime.handle().clone(), self.query_time);
         let cancelled = Arc::new(Notify::new());
-        Ok(Found { columns, version, stream, handle, deadline, limit, cancelled })
+        Ok(Found { columns, version, stream, rest: None, handle, deadline, limit, cancelled })
     }
 }
 
@@ -291,11 +293,24 @@ pub(crate) struct Found {
     columns: Vec<String>,
     version: u64,
     pub(crate) stream: SendableRecordBatchStream,
+    /// Rows of the engine's last batch that were not given yet.
+    rest: Option<RecordBatch>,
     handle: Handle,
     deadline: Instant,
     limit: Duration,
     /// Told when the query is to end; remembers it for the next wait.
     cancelled: Arc<Notify>,
+}
+
+impl Found {
+    /// The first rows of a batch; the others are kept for the next time. As values of their own rows take
+    /// several times as much memory as in a batch, and what waits for a slow reader is not counted by the
+    /// engine.
+    fn first(&mut self, batch: RecordBatch) -> Result<Option<Vec<Vec<Cell>>>, QueryError> {
+        let count = batch.num_rows().min(ROWS_GIVEN_MAX);
+        self.rest = (count < batch.num_rows()).then(|| batch.slice(count, batch.num_rows() - count));
+        cells(&batch.slice(0, count)).map(Some)
+    }
 }
 
 fn too_long(limit: Duration) -> QueryError {
@@ -312,9 +327,12 @@ impl Rows for Found {
     }
 
     fn next(&mut self) -> Result<Option<Vec<Vec<Cell>>>, QueryError> {
-        match self.batch()? {
-            Some(batch) => cells(&batch).map(Some),
-            None => Ok(None),
+        match self.rest.take() {
+            Some(batch) => self.first(batch),
+            None => match self.batch()? {
+                Some(batch) => self.first(batch),
+                None => Ok(None),
+            },
         }
     }
 }

@@ -1,10 +1,13 @@
 //! Retention: events past their time go, with a line in a journal that says what went.
+//!
+//! What is past its time is said by the clock alone, and a clock can be wrong by years. A clock that is
+//! far ahead of what the table saw last is therefore not believed at once: see [`Seen`].
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::compute::filter_record_batch;
@@ -22,6 +25,16 @@ use crate::write::{DAY_MS, day_folder, needle_path};
 const GRACE: Duration = Duration::from_secs(24 * 60 * 60);
 /// The journal of what was purged, one JSON object a line.
 pub(crate) const JOURNAL: &str = "_vigie/purge.ndjson";
+
+/// The clock as the table saw it last: one JSON object.
+const CLOCK: &str = "_vigie/clock.json";
+/// The number of the shape of [`CLOCK`].
+const CLOCK_FORMAT: i64 = 1;
+/// How far the clock may be ahead of what the table saw last, in milliseconds: two days.
+const LEAP_MS_MAX: i64 = 2 * DAY_MS;
+/// How long a service runs by a clock that is further ahead before it is believed, in milliseconds: a week
+/// in which somebody can see it and set it right.
+const DOUBT_MS: i64 = 7 * DAY_MS;
 
 /// How long events are kept, in days.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,6 +55,40 @@ impl Retention {
     }
 }
 
+/// The clock as the table saw it last, and how long it has been in doubt. While it is in doubt nothing
+/// is purged: to keep events a week too long is better than to lose them to a wrong clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    /// The last time that was believed.
+    at: Millis,
+    /// Milliseconds that services ran since the clock is in doubt; none while it is believed.
+    doubted_ms: Option<i64>,
+}
+
+impl Seen {
+    /// What is seen at `now` by a process that ran `ran_ms` since it looked last. A clock that goes back
+    /// is believed: it purges less.
+    fn look(self, now: Millis, ran_ms: i64) -> Seen {
+        let doubted_ms = self.doubted_ms.map_or(0, |before| before.saturating_add(ran_ms));
+        if now.saturating_sub(self.at) <= LEAP_MS_MAX || doubted_ms >= DOUBT_MS {
+            return Seen { at: now, doubted_ms: None };
+        }
+        Seen { at: self.at, doubted_ms: Some(doubted_ms) }
+    }
+
+    /// Says why nothing may be purged.
+    fn believe(self, now: Millis) -> Result<(), String> {
+        let Some(doubted_ms) = self.doubted_ms else {
+            return Ok(());
+        };
+        let (ahead, left) = (now.saturating_sub(self.at) / DAY_MS, (DOUBT_MS - doubted_ms).max(0) / (60 * 60 * 1000));
+        let last = vigie_model::format_utc(self.at);
+        Err(format!(
+            "the clock is {ahead} days ahead of {last}, when the table saw it last, so nothing is purged: set it right, or let the service run for {left} more hours by it"
+        ))
+    }
+}
+
 impl Lake {
     /// Removes events past their time: how many. Each day's files are rewritten once a log type in them
     /// ends; what goes stands in the journal before it goes.
@@ -49,6 +96,7 @@ impl Lake {
     /// # Errors
     /// A sentence; what was not purged is still there.
     pub fn purge(&self, retention: &Retention, now: Millis) -> Result<u64, String> {
+        self.look_at_clock(now).map_err(|error| format!("`{}`: {error}", self.root.join(CLOCK).display()))?.believe(now)?;
         let today = now.div_euclid(DAY_MS);
         let version = self.current();
         let mut purged = 0;
@@ -58,8 +106,37 @@ impl Lake {
                 purged += self.purge_file(file, age, retention, now)?;
             }
         }
-        self.vacuum().map_err(|error| format!("`{}`: {error}", self.root.display()))?;
+        self.vacuum(now).map_err(|error| format!("`{}`: {error}", self.root.display()))?;
         Ok(purged)
+    }
+
+    /// Looks at the clock, and remembers what was seen.
+    fn look_at_clock(&self, now: Millis) -> io::Result<Seen> {
+        let ran_ms = self.ran_since_last_look();
+        let path = self.root.join(CLOCK);
+        // A table that never saw a clock has the times of its files.
+        let before = read_clock(&path).or_else(|| self.newest_file()).unwrap_or(Seen { at: now, doubted_ms: None });
+        let seen = before.look(now, ran_ms);
+        let text = serde_json::json!({ "format": CLOCK_FORMAT, "at": seen.at, "doubted_ms": seen.doubted_ms }).to_string();
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let new = path.with_extension("new");
+        let mut file = File::create(&new)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&new, &path)?;
+        Ok(seen)
+    }
+
+    /// When the newest data file was written.
+    fn newest_file(&self) -> Option<Seen> {
+        let written = |file: &DataFile| {
+            let modified = self.root.join(&file.path).metadata().ok()?.modified().ok()?;
+            Millis::try_from(modified.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
+        };
+        let at = self.current().files.iter().filter_map(written).max()?;
+        Some(Seen { at, doubted_ms: None })
     }
 
     fn purge_file(&self, file: &DataFile, age: u32, retention: &Retention, now: Millis) -> Result<u64, String> {
@@ -94,13 +171,16 @@ impl Lake {
     }
 
     /// Deletes files that no version has named for a day: what merges and purges leave, and what a
-    /// crash left before its commit.
-    fn vacuum(&self) -> io::Result<()> {
+    /// crash left before its commit. No commit runs meanwhile: by a clock that leaps, its new files would
+    /// be old before it names them.
+    fn vacuum(&self, now: Millis) -> io::Result<()> {
+        let _no_commit = self.writer();
         let version = self.current();
         let named: HashSet<&str> = version.files.iter().map(|file| file.path.as_str()).collect();
+        let now: SystemTime = UNIX_EPOCH + Duration::from_millis(u64::try_from(now).unwrap_or(0));
         let is_old = |path: &Path| -> io::Result<bool> {
             let changed = path.metadata()?.modified()?;
-            Ok(SystemTime::now().duration_since(changed).is_ok_and(|age| age > GRACE))
+            Ok(now.duration_since(changed).is_ok_and(|age| age > GRACE))
         };
         for folder in std::fs::read_dir(&self.root)? {
             let folder = folder?;
@@ -120,6 +200,14 @@ impl Lake {
         }
         Ok(())
     }
+}
+
+/// What the file of the clock says; none when there is no such file, or none that can be read.
+fn read_clock(path: &Path) -> Option<Seen> {
+    let value: serde_json::Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    let number = |name: &str| value.get(name).and_then(serde_json::Value::as_i64);
+    let at = number("at").filter(|_| number("format") == Some(CLOCK_FORMAT))?;
+    Some(Seen { at, doubted_ms: number("doubted_ms") })
 }
 
 fn log_at(logs: &arrow::array::StringArray, row: usize) -> &str {
@@ -155,4 +243,54 @@ fn write_down(journal: &Path, line: &str) -> io::Result<()> {
     writeln!(file, "{line}")?;
     file.sync_all()?;
     crate::write::sync_folder(journal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Millis = 1_790_000_000_000;
+
+    #[test]
+    fn a_clock_that_leaps_ahead_is_believed_after_a_week_of_running() {
+        let known = Seen { at: NOW, doubted_ms: None };
+        let hour = DAY_MS / 24;
+        assert_eq!(known.look(NOW + 2 * DAY_MS, hour), Seen { at: NOW + 2 * DAY_MS, doubted_ms: None });
+        assert_eq!(known.look(NOW - 365 * DAY_MS, hour), Seen { at: NOW - 365 * DAY_MS, doubted_ms: None });
+        let far = NOW + 3650 * DAY_MS;
+        // What ran before it leapt says nothing.
+        let mut seen = known.look(far, 30 * DAY_MS);
+        assert_eq!(seen, Seen { at: NOW, doubted_ms: Some(0) });
+        let why = seen.believe(far).unwrap_err();
+        assert!(why.contains("3650 days ahead") && why.contains("168 more hours"), "{why}");
+        for hours in 1..7 * 24 {
+            seen = seen.look(far + hours * hour, hour);
+            assert!(seen.believe(far).is_err(), "{hours}");
+        }
+        seen = seen.look(far + 7 * DAY_MS, hour);
+        assert_eq!(seen, Seen { at: far + 7 * DAY_MS, doubted_ms: None });
+        assert_eq!(seen.believe(far + 7 * DAY_MS), Ok(()));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_right_is_believed_at_once() {
+        let seen = Seen { at: NOW, doubted_ms: None }.look(NOW + 3650 * DAY_MS, 0).look(NOW + DAY_MS, 0);
+        assert_eq!(seen, Seen { at: NOW + DAY_MS, doubted_ms: None });
+    }
+
+    #[test]
+    fn a_file_of_the_clock_that_cannot_be_read_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("clock.json");
+        assert_eq!(read_clock(&path), None);
+        for (text, expected) in [
+            ("{\"format\":1,\"at\":7,\"doubted_ms\":null}", Some(Seen { at: 7, doubted_ms: None })),
+            ("{\"format\":1,\"at\":7,\"doubted_ms\":9}", Some(Seen { at: 7, doubted_ms: Some(9) })),
+            ("{\"format\":2,\"at\":7}", None),
+            ("{\"format\":1", None),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(read_clock(&path), expected, "{text}");
+        }
+    }
 }

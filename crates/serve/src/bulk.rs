@@ -133,7 +133,7 @@ async fn take(shared: &Inner, request: Request, index: Option<&str>) -> Result<R
     let begun = (shared.ports.clock)();
     let (parts, body) = request.into_parts();
     let token = authorise(shared, &parts.headers, Need::Ingest)?;
-    let body = read_body(&parts.headers, body, DELIVERY_BYTES_MAX).await?;
+    let body = read_body(&parts.headers, parts.extensions.get(), body, DELIVERY_BYTES_MAX).await?;
     let mut actions = actions(&body, index).map_err(Problem::request)?;
     drop(body);
     let body = std::mem::take(&mut actions.body);

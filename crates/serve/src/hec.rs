@@ -109,20 +109,23 @@ impl From<Denied> for No {
 
 impl From<BodyError> for No {
     fn from(error: BodyError) -> No {
-        let problem = Problem::from(error);
-        no(problem.status, 6, problem.detail)
+        refused(Problem::from(error))
     }
 }
 
 impl From<Refusal> for No {
     fn from(refusal: Refusal) -> No {
-        let problem = Problem::from(refusal);
-        let (status, code) = match problem.retry_after_seconds {
-            Some(_) => (StatusCode::SERVICE_UNAVAILABLE, 9),
-            None => (problem.status, 6),
-        };
-        No { retry_after_seconds: problem.retry_after_seconds, ..no(status, code, problem.detail) }
+        refused(Problem::from(refusal))
     }
+}
+
+/// What is to be sent again later is "server is busy", whatever the reason.
+fn refused(problem: Problem) -> No {
+    let (status, code) = match problem.retry_after_seconds {
+        Some(_) => (StatusCode::SERVICE_UNAVAILABLE, 9),
+        None => (problem.status, 6),
+    };
+    No { retry_after_seconds: problem.retry_after_seconds, ..no(status, code, problem.detail) }
 }
 
 /// Whether a text is one JSON object.
@@ -232,7 +235,7 @@ async fn take(shared: &Inner, request: Request, is_raw: bool) -> Result<Response
     let (parts, body) = request.into_parts();
     let said = said(&parts.uri);
     let token = enter(shared, &parts.headers, &said)?;
-    let body = read_body(&parts.headers, body, DELIVERY_BYTES_MAX).await?;
+    let body = read_body(&parts.headers, parts.extensions.get(), body, DELIVERY_BYTES_MAX).await?;
     let (bodies, bad) = if is_raw { raw_lines(body, &said) } else { events(&body) };
     deliver_all(shared, &token.tenant, bodies).await?;
     if let Some(bad) = bad {
@@ -261,7 +264,7 @@ pub(crate) async fn ack(State(shared): State<Shared>, request: Request) -> Respo
     let acknowledge = async {
         let (parts, body) = request.into_parts();
         enter(&shared, &parts.headers, &said(&parts.uri))?;
-        let body = read_body(&parts.headers, body, ACK_BYTES_MAX).await?;
+        let body = read_body(&parts.headers, None, body, ACK_BYTES_MAX).await?;
         let asked: Acks = serde_json::from_slice(&body).map_err(|_| no(StatusCode::BAD_REQUEST, 6, "Invalid data format"))?;
         let acks: Map<String, Value> = asked.acks.into_iter().map(|number| (number.to_string(), Value::Bool(true))).collect();
         Ok::<Response, No>(Json(json!({ "acks": acks })).into_response())

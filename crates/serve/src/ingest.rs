@@ -60,7 +60,7 @@ pub(crate) async fn deliver(shared: &Inner, endpoint: &str, delivery: Delivery) 
 async fn take(shared: &Inner, request: Request, log: Option<LogType>) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let token = authorise(shared, &parts.headers, Need::Ingest)?;
-    let body = read_body(&parts.headers, body, DELIVERY_BYTES_MAX).await?;
+    let body = read_body(&parts.headers, parts.extensions.get(), body, DELIVERY_BYTES_MAX).await?;
     let source = log.as_ref().map_or_else(|| "http".to_owned(), |log| format!("http/{log}"));
     let receipt = deliver(shared, "ingest", Delivery { tenant: token.tenant, log, source, body }).await?;
     Ok(Json(ReceiptBody::from(receipt)).into_response())

@@ -130,7 +130,7 @@ pub(crate) async fn http(State(shared): State<Shared>, request: Request) -> Resu
     let token = authorise(&shared, &parts.headers, Need::Ingest)?;
     let kind = parts.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let is_json = kind.starts_with("application/json");
-    let bytes = read_body(&parts.headers, body, DELIVERY_BYTES_MAX).await?;
+    let bytes = read_body(&parts.headers, parts.extensions.get(), body, DELIVERY_BYTES_MAX).await?;
     let logs = if is_json {
         otlp_json::request(&bytes).map_err(Problem::request)?
     } else {

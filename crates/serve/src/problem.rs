@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use vigie_model::{QueryError, Refusal};
 
 use crate::auth::Denied;
-use crate::decode::BodyError;
+use crate::decode::{BodyError, ROOM_RETRY_SECONDS};
 
 /// Seconds after which a client comes again when the disk does not take its delivery.
 pub(crate) const UNAVAILABLE_RETRY_SECONDS: u64 = 5;
@@ -146,6 +146,9 @@ impl From<BodyError> for Problem {
         match error {
             BodyError::TooLarge { .. } => {
                 Problem::new("large", "The delivery is too large", StatusCode::PAYLOAD_TOO_LARGE, detail)
+            }
+            BodyError::NoRoom => {
+                Problem::new("wait", "Too many requests", StatusCode::TOO_MANY_REQUESTS, detail).after(ROOM_RETRY_SECONDS)
             }
             BodyError::TooSlow => Problem::new("slow", "The request was too slow", StatusCode::REQUEST_TIMEOUT, detail),
             BodyError::Unknown(_) => {

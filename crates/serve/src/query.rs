@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, Request, State};
@@ -11,6 +12,7 @@ use axum::response::{IntoResponse, Json, Response};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use utoipa::ToSchema;
 use vigie_model::{Ask, Cell, Millis, QueryError, Question, RowPlace, Tenant, format_utc, parse_moment};
@@ -27,6 +29,9 @@ pub(crate) const QUERY_ROWS_MAX: usize = 10_000;
 const QUESTION_BYTES_MAX: usize = 1024 * 1024;
 /// Batches of rows that wait for a slow client.
 const BATCHES_WAITING_MAX: usize = 4;
+/// Seconds in which a client must take the next rows: one that never reads would keep its place among the
+/// queries, and what the query holds, for as long as it likes.
+const READER_SECONDS_MAX: u64 = 30;
 /// Rows of a search that does not say how many.
 const SEARCH_ROWS_DEFAULT: usize = 100;
 /// Steps of a histogram that does not say how many.
@@ -185,7 +190,8 @@ pub fn json_line(columns: &[String], row: Vec<Cell>) -> String {
     line
 }
 
-/// Reads rows until there are no more or nobody wants them; dropping them ends the query.
+/// Reads rows until there are no more or nobody wants them; dropping them ends the query. Called from a
+/// thread of the runtime that may block.
 fn read(shared: &Inner, question: &Question, sender: &Sender<Result<Part, QueryError>>) {
     let mut rows = match shared.ports.engine.ask(question) {
         Ok(rows) => rows,
@@ -194,7 +200,8 @@ fn read(shared: &Inner, question: &Question, sender: &Sender<Result<Part, QueryE
     let mut part = Ok(Part::Head { columns: rows.columns().to_vec(), version: rows.version() });
     loop {
         let is_last = !matches!(part, Ok(Part::Head { .. } | Part::Rows(_)));
-        if sender.blocking_send(part).is_err() || is_last {
+        let given = Handle::current().block_on(sender.send_timeout(part, Duration::from_secs(READER_SECONDS_MAX)));
+        if given.is_err() || is_last {
             return;
         }
         part = rows.next().map(|batch| batch.map_or(Part::End, Part::Rows));
@@ -336,7 +343,7 @@ pub(crate) fn address_query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem
 pub(crate) async fn receive<T: DeserializeOwned>(shared: &Inner, request: Request) -> Result<(HeaderMap, Tenant, T), Problem> {
     let (parts, body) = request.into_parts();
     let token = authorise(shared, &parts.headers, Need::Search)?;
-    let body = read_body(&parts.headers, body, QUESTION_BYTES_MAX).await?;
+    let body = read_body(&parts.headers, None, body, QUESTION_BYTES_MAX).await?;
     let ask =
         serde_json::from_slice(&body).map_err(|error| Problem::request(format!("the question is not readable: {error}")))?;
     Ok((parts.headers, token.tenant, ask))

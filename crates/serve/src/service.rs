@@ -22,6 +22,7 @@ use utoipa::ToSchema;
 use vigie_model::{Intake, Millis, QueryEngine, SavedSearches, Tenant, Tokens};
 
 use crate::auth::{FailedLogins, Need, authorise};
+use crate::decode::{Room, bodies};
 use crate::jobs::Jobs;
 use crate::metrics::{self, Metrics};
 use crate::problem::Problem;
@@ -103,6 +104,8 @@ pub(crate) struct Inner {
     pub(crate) tails: Tails,
     /// True from the moment at which the service is told to stop.
     pub(crate) stop: watch::Sender<bool>,
+    /// Room for the bodies of deliveries.
+    pub(crate) bodies: Arc<Semaphore>,
     /// The next number of an acknowledgement or of a document without an id.
     pub(crate) numbers: AtomicU64,
 }
@@ -120,6 +123,7 @@ pub(crate) fn share(ports: Ports) -> Shared {
         jobs: Jobs::new(),
         tails: Tails::default(),
         stop: watch::channel(false).0,
+        bodies: bodies(),
         numbers: AtomicU64::new(0),
     })
 }
@@ -154,6 +158,7 @@ fn routes(shared: Shared) -> Router {
         .route("/{index}/_bulk", post(bulk::bulk_of_index).put(bulk::bulk_of_index))
         .route("/v1/logs", post(otlp::http))
         .route_service(otlp::GRPC_PATH, otlp::grpc(Arc::clone(&shared)))
+        .layer(from_fn_with_state(Arc::clone(&shared), give_room))
         .layer(GlobalConcurrencyLimitLayer::new(REQUESTS_MAX));
     work.route("/", get(bulk::about))
         .route("/_license", get(bulk::license))
@@ -177,6 +182,15 @@ async fn observe(State(shared): State<Shared>, request: Request, next: Next) -> 
     let mut response = next.run(request).await;
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     shared.metrics.answered(&path, response.status().as_u16());
+    response
+}
+
+/// Gives a request its room for a body, until it has its answer.
+async fn give_room(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
+    let room = Room::new(&shared.bodies);
+    request.extensions_mut().insert(room.clone());
+    let response = next.run(request).await;
+    drop(room);
     response
 }
 

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::RwLock;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Mutex, RwLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use vigie_model::TokenInfo;
+use vigie_model::{Millis, TokenInfo};
 
 /// The number of the shape of the state.
 pub const FORMAT: i64 = 2;
@@ -26,6 +26,8 @@ pub struct State {
     thread: Option<JoinHandle<()>>,
     /// Tokens that were shown, by the digest of their secret.
     pub(crate) checked: RwLock<HashMap<[u8; 32], TokenInfo>>,
+    /// The latest time that tokens were checked at, and when that was by a clock that nobody sets.
+    pub(crate) latest: Mutex<Option<(Millis, Instant)>>,
 }
 
 /// What the library says, as one line.
@@ -74,7 +76,7 @@ impl State {
         // The library flushes the folder, not the folder's own name.
         let folder = std::path::absolute(folder).map_err(sentence)?;
         folder.ancestors().take(2).try_for_each(|folder| std::fs::File::open(folder)?.sync_all()).map_err(sentence)?;
-        Ok(State { work: Some(work), thread: Some(thread), checked: RwLock::default() })
+        Ok(State { work: Some(work), thread: Some(thread), checked: RwLock::default(), latest: Mutex::default() })
     }
 
     /// Runs work in the database's thread.

@@ -1,6 +1,7 @@
 //! Tokens: made once, kept as a digest, checked without SQL after the first time.
 
 use std::sync::PoisonError;
+use std::time::Instant;
 
 use sha2::{Digest as _, Sha256};
 use sqlx::Row as _;
@@ -42,11 +43,36 @@ pub(crate) fn is_name(name: &str) -> bool {
     !name.trim().is_empty() && name.chars().count() <= NAME_CHARACTERS_MAX && name.chars().all(is_shown)
 }
 
+/// Whether a token has ended: by the clock, or because it was shown after its end before. The clock may
+/// be set back, and what has ended does not begin again.
+fn has_ended(token: &TokenInfo, now: Millis) -> bool {
+    token.expires.is_some_and(|expires| now >= expires || token.last_used.is_some_and(|used| used >= expires))
+}
+
+impl State {
+    /// What time it is for tokens: as the clock says, but never before what has passed since it was asked
+    /// last. A clock that is set back while the service runs makes no token last longer.
+    fn time(&self, now: Millis) -> Millis {
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let passed = latest.map(|(at, when)| at.saturating_add(i64::try_from(when.elapsed().as_millis()).unwrap_or(i64::MAX)));
+        match passed {
+            Some(passed) if passed > now => passed,
+            _ => {
+                *latest = Some((now, Instant::now()));
+                now
+            }
+        }
+    }
+}
+
 impl Tokens for State {
     fn check(&self, secret: &str, now: Millis) -> Result<Option<TokenInfo>, String> {
+        let now = self.time(now);
         let digest = digest(secret);
         let known = self.checked.read().unwrap_or_else(PoisonError::into_inner).get(&digest).cloned();
-        let is_fresh = |token: &TokenInfo| token.last_used.is_some_and(|used| (0..TRUST_MS).contains(&(now - used)));
+        let is_fresh = |token: &TokenInfo| {
+            !has_ended(token, now) && token.last_used.is_some_and(|used| (0..TRUST_MS).contains(&(now - used)))
+        };
         let token = match known.filter(is_fresh) {
             Some(token) => token,
             None => {
@@ -57,7 +83,13 @@ impl Tokens for State {
                         .fetch_optional(&pool)
                         .await?;
                     let found = found.as_ref().map(token).transpose()?;
-                    let is_old = |token: &TokenInfo| token.last_used.is_none_or(|used| (stamp - used).abs() >= LAST_USED_STEP_MS);
+                    let is_old = |token: &TokenInfo| {
+                        let is_ending = token.expires.is_some_and(|expires| stamp >= expires);
+                        // That a token was shown after its end is never forgotten.
+                        let was_ended = has_ended(token, Millis::MIN);
+                        let is_due = token.last_used.is_none_or(|used| (stamp - used).abs() >= LAST_USED_STEP_MS);
+                        !was_ended && (is_ending || is_due)
+                    };
                     if let Some(token) = found.as_ref().filter(|token| is_old(token)) {
                         let update = sqlx::query("UPDATE tokens SET last_used = ? WHERE id = ?").bind(stamp).bind(&token.id);
                         // When it was used is for people: a disk that refuses to write it refuses nobody.
@@ -66,7 +98,7 @@ impl Tokens for State {
                     Ok(found)
                 });
                 let mut checked = self.checked.write().unwrap_or_else(PoisonError::into_inner);
-                let Some(mut token) = found? else {
+                let Some(mut token) = found?.filter(|token| !has_ended(token, now)) else {
                     checked.remove(&digest);
                     return Ok(None);
                 };
@@ -78,7 +110,7 @@ impl Tokens for State {
                 token
             }
         };
-        Ok(Some(token).filter(|token| token.expires.is_none_or(|expires| now < expires)))
+        Ok(Some(token))
     }
 
     fn create(
@@ -158,11 +190,29 @@ mod tests {
         assert!(found.id == info.id && found.allows(Scope::Ingest) && !found.allows(Scope::Search));
         assert_eq!(state.check("vg_other", NOW), Ok(None));
         assert_eq!(state.check(&secret, NOW + 1000), Ok(None));
+        let (info, secret) = state.create("ci", &Tenant::default(), &[Scope::Ingest], NOW, None).unwrap();
         drop(state);
         let state = State::open(folder.path()).unwrap();
         assert!(state.check(&secret, NOW + 1).unwrap().is_some());
         assert!(state.revoke(&info.id).unwrap() && !state.revoke(&info.id).unwrap());
         assert_eq!(state.check(&secret, NOW + 2), Ok(None));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_no_token_last_longer() {
+        let (folder, state) = state();
+        let made = |name: &str| state.create(name, &Tenant::default(), &[Scope::Ingest], NOW, Some(NOW + 1000)).unwrap().1;
+        let (shown, hidden) = (made("shown"), made("hidden"));
+        assert!(state.check(&shown, NOW + 999).unwrap().is_some());
+        assert_eq!(state.check(&shown, NOW + 1000), Ok(None));
+        assert_eq!(state.check(&shown, NOW), Ok(None));
+        // Not shown after its end, but this process knows what time it was.
+        assert_eq!(state.check(&hidden, NOW), Ok(None));
+        drop(state);
+        let state = State::open(folder.path()).unwrap();
+        assert_eq!(state.check(&shown, NOW), Ok(None));
+        assert_eq!(state.check(&shown, NOW - 1_000_000), Ok(None));
+        assert_eq!(state.check(&shown, NOW), Ok(None), "nor does asking make it forget");
     }
 
     #[test]

@@ -20,13 +20,14 @@ use crate::service::data::{DataFolder, columns, free_bytes, now};
 use crate::service::documents::MappedDocuments;
 use crate::service::place;
 use crate::service::reload::{self, Reloader};
-use crate::service::upkeep::Upkeep;
+use crate::service::upkeep::{Troubles, Upkeep};
 
 /// What the health of the service is made of.
 struct Parts {
     intake: Arc<PushIntake>,
     lake: Arc<Lake>,
     reloader: Arc<Reloader>,
+    upkeep: Arc<Troubles>,
     data: DataFolder,
 }
 
@@ -47,6 +48,8 @@ impl Health for Parts {
         let is_whole = intake.damages.is_empty();
         parts.push(("spool".to_owned(), is_whole, if is_whole { "whole".to_owned() } else { damaged }));
         parts.push(self.reloader.report());
+        let upkeep = self.upkeep.sentence();
+        parts.push(("upkeep".to_owned(), upkeep.is_none(), upkeep.unwrap_or_else(|| "keeps the lake in order".to_owned())));
         let figure = |name: &str, help: &str, value: u64| (name.to_owned(), help.to_owned(), value as f64);
         let figures = vec![
             figure("vigie_spool_bytes", "Bytes of deliveries on disk", intake.spool_bytes),
@@ -94,7 +97,7 @@ pub(crate) fn run(options: &UpOptions) -> Result<ExitCode, Error> {
         saved: state,
         secret: vigie_state::random_key().map_err(Error::Failed)?,
         clock: now,
-        health: Arc::new(Parts { intake: Arc::clone(&intake), lake, reloader, data }),
+        health: Arc::new(Parts { intake: Arc::clone(&intake), lake, reloader, upkeep: upkeep.troubles(), data }),
     };
     note(format_args!("ready; Ctrl-C stops it"));
     runtime.block_on(vigie_serve::serve(listeners, ports, stopped)).map_err(Error::Failed)?;
