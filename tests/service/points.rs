@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use vigie_tests::ledger::{ids, name};
 use vigie_tests::service::{Service, ask, deliver, record, request};
-
-use crate::crash::{ids, uid};
 
 /// Deliveries of a round: enough commits for files to be merged.
 const DELIVERIES: u64 = 10;
@@ -26,7 +25,7 @@ fn points() -> BTreeSet<String> {
         } else if path.extension().is_some_and(|end| end == "rs") {
             let text = std::fs::read_to_string(&path).unwrap();
             let after = text.split("fail_point!(\"").skip(1).filter_map(|rest| rest.split_once('"'));
-            names.extend(after.map(|(name, _)| name.to_owned()));
+            names.extend(after.map(|(point, _)| point.to_owned()));
         }
     }
     names
@@ -55,7 +54,7 @@ fn round(service: &Service, token: &str, next: &mut u64, acknowledged: &mut Vec<
             }
         }
         acknowledged.extend(&numbers);
-        let last = uid(*numbers.last().unwrap());
+        let last = name(*numbers.last().unwrap());
         let sql = format!("select count(*) from events where metadata_uid = '{last}'");
         loop {
             match ask(service.address, token, &sql) {
@@ -103,8 +102,8 @@ fn done_lake_2_t2_every_fail_point_loses_nothing() {
     }
     let service = Service::start(&data, &[]).unwrap();
     assert!(service.stop());
-    let stored = ids(&data);
-    let lost: Vec<u64> = acknowledged.iter().copied().filter(|number| !stored.contains_key(&uid(*number))).collect();
+    let stored = ids(&data).unwrap();
+    let lost: Vec<u64> = acknowledged.iter().copied().filter(|number| !stored.contains_key(&name(*number))).collect();
     assert!(lost.is_empty(), "acknowledged events are missing: {lost:?}");
     println!(
         "{} points, an error, a panic and an end at each: {} events acknowledged, 0 lost, none twice",

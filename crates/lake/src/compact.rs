@@ -142,7 +142,7 @@ impl Lake {
     }
 
     /// The rows of files, each sorted, as one sorted stream that holds little of each.
-    fn sorted(&self, files: &[DataFile]) -> Result<SendableRecordBatchStream, DataFusionError> {
+    pub(crate) fn sorted(&self, files: &[DataFile]) -> Result<SendableRecordBatchStream, DataFusionError> {
         let schema = TableSchema::from(Arc::clone(&self.schema));
         let group = |file: &DataFile| {
             let path = self.root.join(&file.path);

@@ -10,7 +10,7 @@ use arrow::array::{Array, AsArray};
 use hashbrown::{HashMap, HashSet};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use vigie_model::EventBatch;
+use vigie_model::{EventBatch, EventId};
 
 use crate::needle::Needle;
 use crate::schema::EVENT_ID;
@@ -31,13 +31,16 @@ pub(crate) struct Known {
 
 impl Known {
     /// For each row whether it is new. Rows that nothing names are.
-    pub(crate) fn fresh(&mut self, root: &Path, version: &Version, batch: &EventBatch) -> io::Result<Vec<bool>> {
+    pub(crate) fn fresh(&mut self, root: &Path, version: &Version, batches: &[EventBatch]) -> io::Result<Vec<bool>> {
         let files: HashSet<&str> = version.files.iter().map(|file| file.path.as_str()).collect();
         self.needles.retain(|path, _| files.contains(path.as_str()));
-        let mut seen = HashSet::with_capacity(batch.len());
-        let mut fresh = Vec::with_capacity(batch.len());
+        let count = batches.iter().map(EventBatch::len).sum();
+        let mut seen = HashSet::with_capacity(count);
+        let mut fresh = Vec::with_capacity(count);
         let mut doubtful: HashMap<&str, Vec<usize>> = HashMap::new();
-        for (row, (id, is_named)) in batch.ids.iter().zip(&batch.is_named).enumerate() {
+        let all: Vec<(EventId, bool)> =
+            batches.iter().flat_map(|batch| batch.ids.iter().copied().zip(batch.is_named.iter().copied())).collect();
+        for (row, (id, is_named)) in all.iter().enumerate() {
             let is_known = *is_named && (!seen.insert(id.0) || self.recent.contains(&id.0));
             fresh.push(!is_known);
             if !*is_named || is_known {
@@ -58,10 +61,10 @@ impl Known {
             }
         }
         for (path, rows) in doubtful {
-            let wanted: HashSet<u128> = rows.iter().filter_map(|row| batch.ids.get(*row)).map(|id| id.0).collect();
+            let wanted: HashSet<u128> = rows.iter().filter_map(|row| all.get(*row)).map(|(id, _)| id.0).collect();
             let found = look_up(&root.join(path), &wanted)?;
             for row in rows {
-                if let (Some(id), Some(is_fresh)) = (batch.ids.get(row), fresh.get_mut(row)) {
+                if let (Some((id, _)), Some(is_fresh)) = (all.get(row), fresh.get_mut(row)) {
                     *is_fresh &= !found.contains(&id.0);
                 }
             }

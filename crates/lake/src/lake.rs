@@ -15,8 +15,8 @@ use crate::schema::{delta_fields, file_schema};
 use crate::table::{Purpose, Table, Version};
 use crate::write::{FileWriter, WrittenFile, by_day, record_batch};
 
-/// Rows handed to a file at a time.
-const WRITE_ROWS: usize = 8192;
+/// Rows handed to a file at a time: what is built of them stays in the cache until it is written.
+pub(crate) const WRITE_ROWS: usize = 1024;
 
 /// The lake of one tenant.
 pub struct Lake {
@@ -172,12 +172,12 @@ impl Lake {
         }
     }
 
-    fn write_days(&self, batch: &EventBatch, fresh: &[bool]) -> std::io::Result<Vec<WrittenFile>> {
+    fn write_days(&self, batches: &[EventBatch], fresh: &[bool]) -> std::io::Result<Vec<WrittenFile>> {
         let mut written = Vec::new();
-        for (day, rows) in by_day(batch, &self.columns, |row| fresh.get(row).copied().unwrap_or(true)) {
+        for (day, rows) in by_day(batches, &self.columns, |row| fresh.get(row).copied().unwrap_or(true)) {
             let mut file = FileWriter::new(&self.root, day, &self.schema, &self.columns)?;
             for rows in rows.chunks(WRITE_ROWS) {
-                file.write(&record_batch(batch, &self.columns, rows, &self.schema)?)?;
+                file.write(&record_batch(batches, &self.columns, rows, &self.schema)?)?;
             }
             written.push(file.finish()?);
         }
@@ -222,7 +222,7 @@ pub struct LakeSize {
 }
 
 impl Store for Lake {
-    fn commit(&self, batch: &EventBatch, mark: &LaneMark) -> Result<Committed, String> {
+    fn commit(&self, batches: &[EventBatch], mark: &LaneMark) -> Result<Committed, String> {
         let mut writer = self.writer();
         let writer = writer.as_mut().ok_or("this lake is open for reading only")?;
         let last = match writer.marks.get(&mark.lane) {
@@ -234,17 +234,18 @@ impl Store for Lake {
         }
         let version = self.current();
         let failed = |error: std::io::Error| format!("`{}`: {error}", self.root.display());
-        let fresh = writer.known.fresh(&self.root, &version, batch).map_err(failed)?;
-        let written = self.write_days(batch, &fresh).map_err(failed)?;
+        let fresh = writer.known.fresh(&self.root, &version, batches).map_err(failed)?;
+        let written = self.write_days(batches, &fresh).map_err(failed)?;
         fail::fail_point!("lake.commit", |_| Err("a fail point".to_owned()));
         let number = self.runtime.block_on(writer.table.commit(Purpose::Keep, &written, &[], Some(mark)))?;
         fail::fail_point!("lake.committed", |_| Err("a fail point".to_owned()));
         writer.marks.insert(mark.lane.clone(), mark.number);
-        let kept = || batch.ids.iter().zip(&batch.is_named).zip(&fresh).filter(|(_, is_fresh)| **is_fresh);
+        let rows = || batches.iter().flat_map(|batch| batch.ids.iter().zip(&batch.is_named));
+        let kept = || rows().zip(&fresh).filter(|(_, is_fresh)| **is_fresh);
         writer.known.remember(kept().filter(|((_, is_named), _)| **is_named).map(|((id, _), _)| id.0));
         self.set_current(writer.table.version());
         let stored = kept().count() as u64;
-        Ok(Committed { version: number, stored, duplicates: batch.len() as u64 - stored })
+        Ok(Committed { version: number, stored, duplicates: fresh.len() as u64 - stored })
     }
 
     fn mark(&self, lane: &str) -> Result<Option<i64>, String> {

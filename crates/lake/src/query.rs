@@ -221,7 +221,8 @@ impl Lake {
         filter: &str,
         span: (Option<Millis>, Option<Millis>),
     ) -> Result<DataFrame, QueryError> {
-        let events = self.matching(context, filter, span).await?.select_columns(&EXPORTED).map_err(said)?;
+        let question = Question { since: span.0, until: span.1, ..Question::new(self.tenant.clone(), Ask::Sql(String::new())) };
+        let events = self.matching(context, filter, &question).await?.select_columns(&EXPORTED).map_err(said)?;
         events.sort(vec![col(TIME).sort(true, false), col(EVENT_ID).sort(true, false)]).map_err(said)
     }
 
@@ -335,6 +336,11 @@ impl Rows for Found {
             },
         }
     }
+
+    fn canceller(&self) -> Option<Canceller> {
+        let cancelled = Arc::clone(&self.cancelled);
+        Some(Arc::new(move || cancelled.notify_one()))
+    }
 }
 
 impl Found {
@@ -361,11 +367,6 @@ impl Found {
                 Ok(Some(Ok(batch))) => return Ok(Some(batch)),
             }
         }
-    }
-
-    fn canceller(&self) -> Option<Canceller> {
-        let cancelled = Arc::clone(&self.cancelled);
-        Some(Arc::new(move || cancelled.notify_one()))
     }
 }
 

@@ -68,6 +68,8 @@ pub(crate) enum Purpose {
     Compact,
     /// Events past their time are gone.
     Purge,
+    /// The same events with columns made anew.
+    Rebuild,
 }
 
 fn log_store(root: &Path) -> Result<LogStoreRef, String> {
@@ -160,7 +162,7 @@ impl Table {
             properties = properties.with_application_transaction(Transaction::new(&mark.lane, mark.number));
         }
         let operation = match purpose {
-            Purpose::Keep => {
+            Purpose::Keep | Purpose::Rebuild => {
                 DeltaOperation::Write { mode: SaveMode::Append, partition_by: Some(vec![DAY.to_owned()]), predicate: None }
             }
             Purpose::Compact => DeltaOperation::Optimize { predicate: None, target_size: 0 },

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use arrow::array::builder::NullBufferBuilder;
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryBuilder, BooleanBuilder, Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondArray,
-    TimestampMicrosecondBuilder,
+    Array, ArrayRef, AsArray, BinaryBuilder, BooleanBuilder, Int64Builder, RecordBatch, StringArray, StringBuilder,
+    TimestampMicrosecondArray, TimestampMicrosecondBuilder,
 };
+use arrow::buffer::{Buffer, OffsetBuffer};
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -199,81 +201,141 @@ fn properties(schema: &SchemaRef) -> WriterProperties {
         .build()
 }
 
-/// Rows of a batch by day, sorted by class, time and id.
-pub(crate) fn by_day(batch: &EventBatch, columns: &[Column], is_kept: impl Fn(usize) -> bool) -> BTreeMap<i32, Vec<usize>> {
-    let mut days: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
-    for (row, id) in batch.ids.iter().enumerate().filter(|(row, _)| is_kept(*row)) {
-        let day = i32::try_from(id.occurred().div_euclid(DAY_MS)).unwrap_or(0);
-        days.entry(day).or_default().push(row);
+/// A row among batches: which batch, and which of its rows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    batch: usize,
+    row: usize,
+}
+
+/// All rows of batches, one batch after the other.
+pub(crate) fn places(batches: &[EventBatch]) -> impl Iterator<Item = Place> {
+    batches.iter().enumerate().flat_map(|(batch, rows)| (0..rows.len()).map(move |row| Place { batch, row }))
+}
+
+/// Rows of batches by day, sorted by class, time and id. `is_kept` is asked with the number of a row
+/// among all.
+pub(crate) fn by_day(batches: &[EventBatch], columns: &[Column], is_kept: impl Fn(usize) -> bool) -> BTreeMap<i32, Vec<Place>> {
+    let id = |place: &Place| batches.get(place.batch).and_then(|batch| batch.ids.get(place.row));
+    let mut days: BTreeMap<i32, Vec<Place>> = BTreeMap::new();
+    for (_, place) in places(batches).enumerate().filter(|(number, _)| is_kept(*number)) {
+        let occurred = id(&place).map_or(0, |id| id.occurred());
+        days.entry(i32::try_from(occurred.div_euclid(DAY_MS)).unwrap_or(0)).or_default().push(place);
     }
-    let class = columns.iter().position(|column| column.name == CLASS).and_then(|at| batch.columns.get(at));
-    let class_of = |row: usize| match class {
-        Some(ColumnValues::Integer(values)) => values.get(row).copied().flatten().unwrap_or(0),
+    let class = columns.iter().position(|column| column.name == CLASS);
+    let class_of = |place: &Place| match class.and_then(|at| batches.get(place.batch)?.columns.get(at)) {
+        Some(ColumnValues::Integer(values)) => values.get(place.row).copied().flatten().unwrap_or(0),
         _ => 0,
     };
     for rows in days.values_mut() {
-        rows.sort_by_cached_key(|row| (class_of(*row), batch.ids.get(*row).map_or(0, |id| id.0)));
+        rows.sort_by_cached_key(|place| (class_of(place), id(place).map_or(0, |id| id.0)));
     }
     days
 }
 
-/// The rows of a batch in the order of `rows`, as Arrow has them.
+/// Rows of batches in the order of `rows`, as Arrow has them.
 pub(crate) fn record_batch(
-    batch: &EventBatch,
+    batches: &[EventBatch],
     columns: &[Column],
-    rows: &[usize],
+    rows: &[Place],
     schema: &SchemaRef,
 ) -> io::Result<RecordBatch> {
+    let of = Chosen { batches, rows };
     let mut arrays: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
     let mut ids = BinaryBuilder::with_capacity(rows.len(), rows.len() * 16);
-    for row in rows {
-        ids.append_option(batch.ids.get(*row).map(|id| id.0.to_be_bytes()));
-    }
+    of.each(|batch, row| ids.append_option(batch.ids.get(row).map(|id| id.0.to_be_bytes())));
     arrays.push(Arc::new(ids.finish()));
-    for (column, values) in columns.iter().zip(&batch.columns) {
-        arrays.push(promoted(column.kind, values, rows));
+    for (number, column) in columns.iter().enumerate() {
+        arrays.push(of.promoted(column.kind, number));
     }
-    for column in [&batch.logs, &batch.sources, &batch.mappings, &batch.reasons] {
-        arrays.push(texts(column, rows));
-    }
-    arrays.push(instants(rows, |row| batch.delivered.get(row).copied().flatten()));
-    arrays.push(instants(rows, |row| batch.ingested.get(row).copied()));
-    arrays.push(texts(&batch.raw, rows));
+    arrays.push(of.texts(|batch| Some(&batch.logs)));
+    arrays.push(of.texts(|batch| Some(&batch.sources)));
+    arrays.push(of.texts(|batch| Some(&batch.mappings)));
+    arrays.push(of.texts(|batch| Some(&batch.reasons)));
+    arrays.push(of.instants(|batch, row| batch.delivered.get(row).copied().flatten()));
+    arrays.push(of.instants(|batch, row| batch.ingested.get(row).copied()));
+    arrays.push(of.texts(|batch| Some(&batch.raw)));
     let mut binary = BinaryBuilder::new();
-    rows.iter().for_each(|row| binary.append_option(batch.raw_binary.get(*row)));
+    of.each(|batch, row| binary.append_option(batch.raw_binary.get(row)));
     arrays.push(Arc::new(binary.finish()));
     RecordBatch::try_new(Arc::clone(schema), arrays).map_err(io::Error::other)
 }
 
-fn promoted(kind: ColumnKind, values: &ColumnValues, rows: &[usize]) -> ArrayRef {
-    match values {
-        ColumnValues::Text(column) => texts(column, rows),
-        ColumnValues::Integer(values) if kind == ColumnKind::TimeMs => instants(rows, |row| values.get(row).copied().flatten()),
-        ColumnValues::Integer(values) => {
-            let mut builder = Int64Builder::with_capacity(rows.len());
-            rows.iter().for_each(|row| builder.append_option(values.get(*row).copied().flatten()));
-            Arc::new(builder.finish())
-        }
-        ColumnValues::Boolean(values) => {
-            let mut builder = BooleanBuilder::with_capacity(rows.len());
-            rows.iter().for_each(|row| builder.append_option(values.get(*row).copied().flatten()));
-            Arc::new(builder.finish())
-        }
-    }
+/// Rows chosen among batches.
+struct Chosen<'b> {
+    batches: &'b [EventBatch],
+    rows: &'b [Place],
 }
 
-fn instants(rows: &[usize], millis: impl Fn(usize) -> Option<i64>) -> ArrayRef {
-    let mut builder = TimestampMicrosecondBuilder::with_capacity(rows.len()).with_timezone("UTC");
-    rows.iter().for_each(|row| builder.append_option(millis(*row).map(|at| at.saturating_mul(1000))));
-    let array: TimestampMicrosecondArray = builder.finish();
-    Arc::new(array)
-}
-
-fn texts(column: &TextColumn, rows: &[usize]) -> ArrayRef {
-    let mut builder = StringBuilder::with_capacity(rows.len(), column.bytes.len());
-    for row in rows {
-        // What is no UTF-8 was put aside before: nothing is lost here.
-        builder.append_option(column.get(*row).map(String::from_utf8_lossy));
+impl<'b> Chosen<'b> {
+    fn each(&self, mut visit: impl FnMut(&'b EventBatch, usize)) {
+        for place in self.rows {
+            if let Some(batch) = self.batches.get(place.batch) {
+                visit(batch, place.row);
+            }
+        }
     }
-    Arc::new(builder.finish())
+
+    fn promoted(&self, kind: ColumnKind, number: usize) -> ArrayRef {
+        let values = |batch: &'b EventBatch| batch.columns.get(number);
+        let integer = |batch, row: usize| match values(batch) {
+            Some(ColumnValues::Integer(values)) => values.get(row).copied().flatten(),
+            _ => None,
+        };
+        match kind {
+            ColumnKind::Text => self.texts(|batch| match values(batch) {
+                Some(ColumnValues::Text(column)) => Some(column),
+                _ => None,
+            }),
+            ColumnKind::TimeMs => self.instants(integer),
+            ColumnKind::Integer => {
+                let mut builder = Int64Builder::with_capacity(self.rows.len());
+                self.each(|batch, row| builder.append_option(integer(batch, row)));
+                Arc::new(builder.finish())
+            }
+            ColumnKind::Boolean => {
+                let mut builder = BooleanBuilder::with_capacity(self.rows.len());
+                self.each(|batch, row| {
+                    builder.append_option(match values(batch) {
+                        Some(ColumnValues::Boolean(values)) => values.get(row).copied().flatten(),
+                        _ => None,
+                    });
+                });
+                Arc::new(builder.finish())
+            }
+        }
+    }
+
+    fn instants(&self, millis: impl Fn(&'b EventBatch, usize) -> Option<i64>) -> ArrayRef {
+        let mut builder = TimestampMicrosecondBuilder::with_capacity(self.rows.len()).with_timezone("UTC");
+        self.each(|batch, row| builder.append_option(millis(batch, row).map(|at| at.saturating_mul(1000))));
+        let array: TimestampMicrosecondArray = builder.finish();
+        Arc::new(array)
+    }
+
+    fn texts(&self, column: impl Fn(&'b EventBatch) -> Option<&'b TextColumn>) -> ArrayRef {
+        let text = |batch, row| column(batch).and_then(|column| column.get(row));
+        let mut length = 0;
+        self.each(|batch, row| length += text(batch, row).map_or(0, <[u8]>::len));
+        let mut bytes = Vec::with_capacity(length);
+        let mut lengths = Vec::with_capacity(self.rows.len());
+        let mut valid = NullBufferBuilder::new(self.rows.len());
+        self.each(|batch, row| {
+            let text = text(batch, row);
+            bytes.extend_from_slice(text.unwrap_or_default());
+            lengths.push(text.map_or(0, <[u8]>::len));
+            valid.append(text.is_some());
+        });
+        // One look at all bytes is much faster than one at each text.
+        let whole = StringArray::try_new(OffsetBuffer::from_lengths(lengths), Buffer::from_vec(bytes), valid.finish());
+        whole.map_or_else(|_| self.texts_repaired(text), |array| Arc::new(array))
+    }
+
+    /// Texts of which one is no UTF-8: records that are none stand in a column of their own, so this is
+    /// for columns only.
+    fn texts_repaired(&self, text: impl Fn(&'b EventBatch, usize) -> Option<&'b [u8]>) -> ArrayRef {
+        let mut builder = StringBuilder::new();
+        self.each(|batch, row| builder.append_option(text(batch, row).map(String::from_utf8_lossy)));
+        Arc::new(builder.finish())
+    }
 }

@@ -102,11 +102,12 @@ pub struct Committed {
 
 /// Where events are kept.
 pub trait Store: Send + Sync {
-    /// Keeps the events and the marks, all or nothing.
+    /// Keeps the events and the mark, all or nothing. The batches are one: they were made for the same
+    /// columns, and come in parts so that nobody copies them together.
     ///
     /// # Errors
     /// A sentence that says why not; nothing was kept, or it is not known: read [`Store::mark`] again.
-    fn commit(&self, batch: &EventBatch, mark: &LaneMark) -> Result<Committed, String>;
+    fn commit(&self, batches: &[EventBatch], mark: &LaneMark) -> Result<Committed, String>;
 
     /// The number of a lane's last batch that is kept; none when the lane has none.
     ///

@@ -28,6 +28,11 @@ const WRITE_BYTES_MAX: usize = 8 * 1024 * 1024;
 const WRITE_ENTRIES_MAX: usize = 1000;
 /// Bytes of rows that wait in memory for the commit; beyond it they are read again from the spool.
 const READY_BYTES_MAX: usize = 96 * 1024 * 1024;
+/// Bytes of records up to which deliveries are copied together.
+const PART_BYTES_MAX: usize = 256 * 1024;
+/// How long what is on disk waits for room in memory before it is acknowledged: senders are slowed to
+/// the rate of commits, and rows that were shaped once are not shaped again.
+const ROOM_WAIT_MAX: Duration = Duration::from_secs(2);
 /// Seconds that a client is told to wait.
 const RETRY_SECONDS: u64 = 2;
 /// How long a failed commit waits for the next try, at first and at most.
@@ -315,7 +320,7 @@ fn write_spool(inner: &Inner, mut spool: Spool, waiting: &Receiver<Waiting>) {
         let entries: Vec<Vec<u8>> = batch.iter_mut().map(|waiting| std::mem::take(&mut waiting.bytes)).collect();
         match spool.append(&entries) {
             Ok(ends) => {
-                let mut shared = inner.shared();
+                let mut shared = room(inner, batch.iter().map(|waiting| waiting.rows.raw_bytes()).sum());
                 shared.state.spool_bytes = spool.bytes();
                 let mut answers = Vec::with_capacity(batch.len());
                 for ((waiting, end), entry) in batch.into_iter().zip(ends).zip(&entries) {
@@ -340,11 +345,44 @@ fn write_spool(inner: &Inner, mut spool: Spool, waiting: &Receiver<Waiting>) {
     }
 }
 
+/// Waits until rows of so many bytes fit into memory beside those that wait for a commit; not when
+/// commits make no progress.
+fn room(inner: &Inner, bytes: usize) -> MutexGuard<'_, Shared> {
+    let until = Instant::now() + ROOM_WAIT_MAX;
+    let mut shared = inner.shared();
+    while shared.ready_bytes + bytes > READY_BYTES_MAX && shared.state.trouble.is_none() && !shared.is_ending {
+        let Some(rest) = until.checked_duration_since(Instant::now()) else {
+            break;
+        };
+        let waited = inner.changed.wait_timeout(shared, rest);
+        shared = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(shared, _)| shared);
+    }
+    shared
+}
+
 fn free(inner: &Inner, spool: &mut Spool) {
     let before = inner.shared().freed.take();
     if let Some(before) = before {
         spool.free(before);
         inner.shared().state.spool_bytes = spool.bytes();
+    }
+}
+
+/// Rows of one commit, in as many parts as copying little makes of them.
+#[derive(Default)]
+struct Gathered {
+    batches: Vec<EventBatch>,
+    bytes: usize,
+}
+
+impl Gathered {
+    /// Small deliveries go together; large ones stay as they are.
+    fn add(&mut self, rows: EventBatch) {
+        self.bytes += rows.raw_bytes();
+        match self.batches.last_mut() {
+            Some(last) if last.raw_bytes() + rows.raw_bytes() <= PART_BYTES_MAX => last.append(&rows),
+            _ => self.batches.push(rows),
+        }
     }
 }
 
@@ -365,7 +403,7 @@ impl Committer {
             let Some((rows, position, count)) = self.gather() else {
                 return;
             };
-            if !self.commit(&rows, position) {
+            if !self.commit(&rows.batches, position) {
                 return;
             }
             let mut shared = self.inner.shared();
@@ -375,8 +413,8 @@ impl Committer {
     }
 
     /// Gathers rows until the cadence or the size is reached; none at the end.
-    fn gather(&self) -> Option<(EventBatch, Position, u64)> {
-        let mut rows = EventBatch::new(self.inner.shaper().columns());
+    fn gather(&self) -> Option<(Gathered, Position, u64)> {
+        let mut rows = Gathered::default();
         let mut reached = None;
         let mut count = 0;
         let mut until: Option<Instant> = None;
@@ -385,17 +423,18 @@ impl Committer {
             if let Some(ready) = shared.ready.pop_front() {
                 let taken = ready.rows.as_ref().map_or(0, EventBatch::raw_bytes);
                 shared.ready_bytes = shared.ready_bytes.saturating_sub(taken);
+                self.inner.changed.notify_all();
                 until = until.or_else(|| Some(Instant::now() + self.cadence.wait));
                 drop(shared);
                 match ready.rows {
-                    Some(more) => rows.append(&more),
+                    Some(more) => rows.add(more),
                     // The process ends before it could be read: the next one begins with it.
                     None if !self.read_back(ready.span, &mut rows) => return None,
                     None => {}
                 }
                 reached = Some(ready.span.end);
                 count += 1;
-                if rows.raw_bytes() >= self.cadence.bytes {
+                if rows.bytes >= self.cadence.bytes {
                     break;
                 }
                 shared = self.inner.shared();
@@ -422,7 +461,7 @@ impl Committer {
 
     /// Rows of a delivery that are no longer in memory, or were acknowledged by an earlier process. False
     /// when the process ends before they could be read.
-    fn read_back(&self, span: Span, rows: &mut EventBatch) -> bool {
+    fn read_back(&self, span: Span, rows: &mut Gathered) -> bool {
         let mut wait = RETRY_FIRST;
         loop {
             match spool::read_in(&self.inner.folder, span) {
@@ -434,7 +473,7 @@ impl Committer {
                         shaper.shape(&delivery, entry.number, entry.received)
                     });
                     if let Ok((more, _)) = shaped {
-                        rows.append(&more);
+                        rows.add(more);
                     }
                     return true;
                 }
@@ -454,7 +493,7 @@ impl Committer {
 
     /// Commits until it is done: what was acknowledged is never given up. False when the process ends
     /// before that: the next one reads what waits from the spool.
-    fn commit(&mut self, rows: &EventBatch, position: Position) -> bool {
+    fn commit(&mut self, rows: &[EventBatch], position: Position) -> bool {
         let number = self.number + 1;
         let mark = LaneMark { lane: self.lane.clone(), number };
         let mut wait = RETRY_FIRST;

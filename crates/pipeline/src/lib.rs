@@ -30,6 +30,6 @@ pub use keep::{JOURNAL_FORMAT, SPOOL_FORMAT, position_alone, position_beside, pu
 pub use lane::{GenericPaths, Lane, Lanes};
 pub use outcome::{Activity, Explained, Outcome, Reject, RejectReason};
 pub use proof::{ChainName, DigestFormat, DigestPaths, Flaw, Proof};
-pub use shape::Shaper;
+pub use shape::{Reshaped, Shaper};
 pub use signature::{KeyFormat, SignatureFormat};
 pub use spool::{Damage, Position};

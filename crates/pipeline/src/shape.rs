@@ -2,7 +2,8 @@
 
 use vigie_model::limits::{RECORD_BYTES_MAX, REJECTS_NAMED_MAX};
 use vigie_model::{
-    Column, ColumnValues, Delivery, Event, EventBatch, EventId, Millis, NameSpace, Receipt, Refusal, Rejected, Tenant,
+    Column, ColumnValues, Delivery, Event, EventBatch, EventId, LogType, Millis, NameSpace, Receipt, Refusal, Rejected, Tenant,
+    TextColumn,
 };
 use vigie_record::{AFTER_END, Cut, Cutter, Fields, Row, Shape, SlotId, Value};
 
@@ -23,6 +24,15 @@ pub struct Shaper {
     generic: usize,
     time: Option<usize>,
     class: Option<usize>,
+}
+
+/// What reshaping found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reshaped {
+    /// Events that were read again.
+    pub events: u64,
+    /// Events that would have another id by the mapping of now. They keep the one they have.
+    pub other_ids: u64,
 }
 
 /// Where a record of a delivery stands: what names a record without an id.
@@ -94,12 +104,7 @@ impl Shaper {
             cuts.clear();
             taking.quarantine(self, &delivery.body, "is no JSON");
         }
-        let mut reader = Reader {
-            hint: forced.unwrap_or(0),
-            forced,
-            rows: self.lanes.lanes.iter().map(|_| Row::new()).collect(),
-            event: Event::default(),
-        };
+        let mut reader = Reader::new(self, forced);
         for cut in &cuts {
             let slice = |range: &std::ops::Range<usize>| delivery.body.get(range.clone()).unwrap_or_default();
             match cut {
@@ -113,6 +118,46 @@ impl Shaper {
             taking.quarantine(self, rest, "ends before its array is closed");
         }
         Ok((taking.batch, taking.receipt))
+    }
+
+    /// The same events with their columns made anew from their records, which keep their ids: see
+    /// [`Reshaped`]. A record in quarantine that can be read now becomes an event.
+    pub fn reshape(&self, stored: &EventBatch) -> (EventBatch, Reshaped) {
+        let mut made = EventBatch::new(&self.columns);
+        let mut told = Reshaped::default();
+        for (row, &id) in stored.ids.iter().enumerate() {
+            let text = |column: &TextColumn| column.get(row).map(|text| String::from_utf8_lossy(text).into_owned());
+            let record = stored.raw.get(row).or_else(|| stored.raw_binary.get(row)).unwrap_or_default();
+            let log = text(&stored.logs).map(LogType).filter(|log| self.lanes.lanes.iter().any(|lane| lane.log == *log));
+            let now = stored.ingested.get(row).copied().unwrap_or_default();
+            let forced = log.as_ref().and_then(|log| self.lanes.lanes.iter().position(|lane| lane.log == *log));
+            let delivery = Delivery {
+                tenant: self.tenant.clone(),
+                log,
+                source: text(&stored.sources).unwrap_or_default(),
+                body: Vec::new(),
+            };
+            let new = || Taking {
+                delivery: &delivery,
+                number: 0,
+                now,
+                batch: EventBatch::new(&self.columns),
+                receipt: Receipt::default(),
+            };
+            let mut taking = new();
+            self.records(record, &mut Reader::new(self, forced), &mut taking);
+            if taking.batch.len() != 1 {
+                let reason = text(&stored.reasons).unwrap_or_else(|| "is more than one record".to_owned());
+                taking = new();
+                taking.quarantine(self, record, &reason);
+            }
+            let differs = taking.batch.ids.first().is_some_and(|made| *made != id);
+            told.events += 1;
+            told.other_ids += u64::from(differs && taking.batch.is_named.first() == Some(&true));
+            taking.keep_identity(self, id, stored.delivered.get(row).copied().flatten());
+            made.append(&taking.batch);
+        }
+        (made, told)
     }
 
     /// Reads a record, or several that stand on one line.
@@ -240,7 +285,23 @@ struct Reader<'r> {
     event: Event<'r>,
 }
 
+impl Reader<'_> {
+    fn new(shaper: &Shaper, forced: Option<usize>) -> Self {
+        let rows = shaper.lanes.lanes.iter().map(|_| Row::new()).collect();
+        Reader { hint: forced.unwrap_or(0), forced, rows, event: Event::default() }
+    }
+}
+
 impl Taking<'_> {
+    /// Gives the one row the id that it has, with its time, and when it was delivered.
+    fn keep_identity(&mut self, shaper: &Shaper, id: EventId, delivered: Option<Millis>) {
+        self.batch.ids.iter_mut().for_each(|kept| *kept = id);
+        self.batch.delivered.iter_mut().for_each(|kept| *kept = delivered);
+        if let Some(ColumnValues::Integer(times)) = shaper.time.and_then(|time| self.batch.columns.get_mut(time)) {
+            times.iter_mut().for_each(|time| *time = Some(id.occurred()));
+        }
+    }
+
     #[expect(clippy::too_many_arguments, reason = "one row has so many parts, and this is the only place that writes one")]
     fn keep(
         &mut self,

@@ -337,6 +337,15 @@ pub(crate) enum LakeCommand {
         #[arg(long, value_name = "DIR", default_value = "vigie-data")]
         data: PathBuf,
     },
+    /// Make the columns of all events anew from their records, with no service running on the folder
+    Rebuild {
+        /// The data folder
+        #[arg(long, value_name = "DIR", default_value = "vigie-data")]
+        data: PathBuf,
+        /// Mappings of your own, laid over those that come with vigie
+        #[arg(long, value_name = "DIR")]
+        content: Option<PathBuf>,
+    },
     /// Write events to a file, oldest first, with or without a running service
     Export(ExportOptions),
     /// Remove events past their time, with no service running on the folder

@@ -27,6 +27,7 @@ pub(crate) fn run(command: &LakeCommand) -> Result<ExitCode, Error> {
             let done = lake.compact_all().map_err(Error::Failed)?;
             line(format_args!("{} files became {}", done.files_before, done.files_after))?;
         }
+        LakeCommand::Rebuild { data, content } => rebuild(data, content.as_deref())?,
         LakeCommand::Export(options) => return super::export::run(options),
         LakeCommand::Purge { data, config } => {
             let config = Config::load(config.as_deref(), data, &Given::default())?;
@@ -40,13 +41,38 @@ pub(crate) fn run(command: &LakeCommand) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Reads every record again, by the mappings of now.
+fn rebuild(data: &Path, content: Option<&Path>) -> Result<(), Error> {
+    let content = Content::load(content)?;
+    let (_locked, lake) = write_with(data, &content)?;
+    let shaper = super::reload::shaper(&content, &Tenant::default())?;
+    let mut other_ids = 0;
+    let rebuilt = lake.rebuild(&mut |stored| {
+        let (made, told) = shaper.reshape(stored);
+        other_ids += told.other_ids;
+        made
+    });
+    let rebuilt = rebuilt.map_err(Error::Failed)?;
+    line(format_args!(
+        "{} events of {} days were read again from their records, each with its id",
+        rebuilt.events, rebuilt.days
+    ))?;
+    if other_ids > 0 {
+        line(format_args!("{other_ids} of them would have another id by the mappings of now; they keep the one they have"))?;
+    }
+    Ok(())
+}
+
 /// The lake of the default tenant, to write, with no service on the folder.
 fn write(data: &Path) -> Result<(Locked, Lake), Error> {
-    let content = Content::embedded();
+    write_with(data, &Content::embedded())
+}
+
+fn write_with(data: &Path, content: &Content) -> Result<(Locked, Lake), Error> {
     let folder = DataFolder::new(data);
     let locked = folder.lock()?;
-    let documents = Arc::new(MappedDocuments::new(&content)?);
-    let lake = Lake::open(&folder.lake(), &Tenant::default(), columns(&content)?, documents).map_err(Error::Failed)?;
+    let documents = Arc::new(MappedDocuments::new(content)?);
+    let lake = Lake::open(&folder.lake(), &Tenant::default(), columns(content)?, documents).map_err(Error::Failed)?;
     Ok((locked, lake))
 }
 
