@@ -8,6 +8,7 @@
 //! A filter is asked where it lies: three bytes a question.
 
 use std::fs::File;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -82,6 +83,24 @@ impl Want {
     }
 }
 
+/// Keys are hashes already.
+#[derive(Debug, Default)]
+struct Mixed(u64);
+
+impl Hasher for Mixed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key;
+    }
+}
+
 /// Collects the filters of one file.
 #[derive(Debug, Default)]
 pub(crate) struct NeedleBuilder {
@@ -90,7 +109,7 @@ pub(crate) struct NeedleBuilder {
     fingerprints: Vec<u8>,
     /// Keys of the block that is open, each once, in the order in which they came.
     keys: Vec<u64>,
-    known: HashSet<u64>,
+    known: HashSet<u64, BuildHasherDefault<Mixed>>,
     ids: Vec<u64>,
     rows_in_block: usize,
 }

@@ -135,7 +135,8 @@ pub(crate) fn want_of(filter: &Expr, columns: &[Column]) -> Want {
 }
 
 fn equals(place: &Expr, value: &str, columns: &[Column]) -> Want {
-    entity(place, columns).map_or(Want::Anything, |column| Want::Key(token::hash_value(&column.name, value.as_bytes())))
+    entity(place, columns)
+        .map_or(Want::Anything, |column| Want::Key(token::hash_value(token::seed(&column.name), value.as_bytes())))
 }
 
 /// The column of entities that an expression is.
@@ -203,7 +204,7 @@ mod tests {
     #[test]
     fn only_what_every_match_has_is_wanted() {
         let token = |text: &str| Want::Key(token::hash(text.as_bytes()));
-        let actor = |text: &str| Want::Key(token::hash_value("actor", text.as_bytes()));
+        let actor = |text: &str| Want::Key(token::hash_value(token::seed("actor"), text.as_bytes()));
         let cases = [
             (col("actor").eq(lit("alice")), actor("alice")),
             (col("region").eq(lit("paris")), Want::Anything),

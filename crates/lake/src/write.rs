@@ -79,7 +79,8 @@ pub(crate) struct FileWriter {
     day: i32,
     writer: ArrowWriter<File>,
     needle: NeedleBuilder,
-    entities: Vec<String>,
+    /// Entity columns, and what begins the hashes of their values.
+    entities: Vec<(String, u64)>,
     rows: u64,
     time: (i64, i64),
 }
@@ -93,7 +94,11 @@ impl FileWriter {
         let path = format!("{folder}/{}", new_name());
         let file = File::create_new(root.join(&path))?;
         let writer = ArrowWriter::try_new(file, Arc::clone(schema), Some(properties(schema))).map_err(io::Error::other)?;
-        let entities = columns.iter().filter(|column| column.index.is_some()).map(|column| column.name.clone()).collect();
+        let entities = columns
+            .iter()
+            .filter(|column| column.index.is_some())
+            .map(|column| (column.name.clone(), token::seed(&column.name)))
+            .collect();
         let time = (i64::MAX, i64::MIN);
         Ok(FileWriter { root: root.to_owned(), path, day, writer, needle: NeedleBuilder::default(), entities, rows: 0, time })
     }
@@ -110,7 +115,7 @@ impl FileWriter {
         let texts = |name: &str| column(name).and_then(|array| array.as_string_opt::<i32>());
         let bytes = |name: &str| column(name).and_then(|array| array.as_binary_opt::<i32>());
         let (raw, raw_binary, ids) = (texts(RAW), bytes(RAW_BINARY), bytes(EVENT_ID));
-        let entities: Vec<_> = self.entities.iter().filter_map(|name| Some((name.as_str(), texts(name)?))).collect();
+        let entities: Vec<_> = self.entities.iter().filter_map(|(name, seed)| Some((*seed, texts(name)?))).collect();
         for row in 0..batch.num_rows() {
             let needle = &mut self.needle;
             if let Some(text) = raw.filter(|raw| raw.is_valid(row)) {
@@ -119,10 +124,10 @@ impl FileWriter {
             if let Some(text) = raw_binary.filter(|raw| raw.is_valid(row)) {
                 token::each_token(text.value(row), &mut |key| needle.key(key));
             }
-            for (name, array) in &entities {
+            for (seed, array) in &entities {
                 if array.is_valid(row) {
                     let value = array.value(row).as_bytes();
-                    needle.key(token::hash_value(name, value));
+                    needle.key(token::hash_value(*seed, value));
                     // Most of them are tokens of the record too, and cost nothing then.
                     token::each_token(value, &mut |key| needle.key(key));
                 }
