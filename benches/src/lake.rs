@@ -91,6 +91,7 @@ pub fn delivery(body: Vec<u8>) -> Delivery {
         tenant: Tenant::default(),
         log: Some(LogType("aws/cloudtrail".to_owned())),
         source: "http/aws/cloudtrail".to_owned(),
+        number: None,
         body,
     }
 }

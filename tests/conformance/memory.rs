@@ -89,7 +89,8 @@ fn done_hunt_7_memory() {
         let lanes = builtin_lanes(&rules);
         let shapes = Arc::new(Shapes::load(corpus).unwrap());
         for &count in counts {
-            let objects = (0..OBJECTS).map(|number| ObjectInfo { name: format!("{number}.json"), bytes: None }).collect();
+            let objects =
+                (0..OBJECTS).map(|number| ObjectInfo { name: format!("{number}.json"), bytes: None, modified: None }).collect();
             let source = Shuffled { shapes: Arc::clone(&shapes), count, objects };
             let progress = Progress::default();
             let hunt = Hunt { threads: 2, ..Hunt::new(&source, &lanes, &rules, &progress) };

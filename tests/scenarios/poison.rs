@@ -533,7 +533,7 @@ struct Made {
 
 impl Made {
     fn new(name: &str, head: String, filler_bytes: u64, tail: String) -> Made {
-        Made { info: [ObjectInfo { name: name.to_owned(), bytes: None }], head, filler_bytes, tail }
+        Made { info: [ObjectInfo { name: name.to_owned(), bytes: None, modified: None }], head, filler_bytes, tail }
     }
 }
 

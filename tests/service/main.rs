@@ -13,6 +13,7 @@ mod backup;
 mod bombs;
 mod clients;
 mod clock;
+mod collection;
 mod crash;
 mod doctor;
 mod exact;

@@ -34,7 +34,7 @@ impl Folder {
         let mut folder = Folder { objects: Vec::new(), places: Vec::new(), unreadable: Vec::new() };
         for path in paths {
             if path == "-" {
-                folder.objects.push(ObjectInfo { name: "standard input".to_owned(), bytes: None });
+                folder.objects.push(ObjectInfo { name: "standard input".to_owned(), bytes: None, modified: None });
                 folder.places.push(Place::StandardInput);
                 continue;
             }
@@ -74,7 +74,9 @@ impl Folder {
             Ok(data) if data.is_dir() => fs::read_dir(path).and_then(|entries| entries.collect::<io::Result<Vec<_>>>()),
             Ok(data) => {
                 let bytes = data.is_file().then_some(data.len());
-                self.objects.push(ObjectInfo { name, bytes });
+                let since = data.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+                let modified = since.and_then(|since| i64::try_from(since.as_millis()).ok());
+                self.objects.push(ObjectInfo { name, bytes, modified });
                 self.places.push(Place::File(path.to_owned()));
                 return;
             }

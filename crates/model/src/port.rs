@@ -13,6 +13,9 @@ pub struct Delivery {
     pub log: Option<LogType>,
     /// The listener and what the client calls itself, such as `http/aws/cloudtrail`.
     pub source: String,
+    /// The delivery's own number, where the sender gives it: the same number always brings the same
+    /// records. None lets the intake number it.
+    pub number: Option<u64>,
     /// Records: JSON values with white space between them, or an envelope or array of them.
     pub body: Vec<u8>,
 }

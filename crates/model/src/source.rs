@@ -9,6 +9,8 @@ pub struct ObjectInfo {
     pub name: String,
     /// Its size in bytes, where it is known.
     pub bytes: Option<u64>,
+    /// When it was changed last, in milliseconds since 1970, where the source knows.
+    pub modified: Option<crate::Millis>,
 }
 
 /// A stream of bytes.
@@ -43,7 +45,7 @@ impl MemorySource {
     /// A source of one object with these bytes.
     pub fn new(name: &str, bytes: impl Into<Arc<[u8]>>) -> MemorySource {
         let bytes = bytes.into();
-        let info = ObjectInfo { name: name.to_owned(), bytes: Some(bytes.len() as u64) };
+        let info = ObjectInfo { name: name.to_owned(), bytes: Some(bytes.len() as u64), modified: None };
         MemorySource { objects: vec![info], bytes }
     }
 }

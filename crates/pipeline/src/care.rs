@@ -163,7 +163,8 @@ mod tests {
     fn write(folder: &Path, texts: &[&str]) -> Vec<Position> {
         let entry = |text: &&str| {
             let body = text.as_bytes().to_vec();
-            encode(&Delivery { tenant: Tenant::default(), log: None, source: "test".to_owned(), body }, 7, 1).unwrap()
+            encode(&Delivery { tenant: Tenant::default(), log: None, source: "test".to_owned(), number: None, body }, 7, 1)
+                .unwrap()
         };
         Spool::open(folder).unwrap().append(&texts.iter().map(entry).collect::<Vec<_>>()).unwrap()
     }

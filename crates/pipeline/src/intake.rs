@@ -265,7 +265,8 @@ impl PushIntake {
             return Err(Refusal::Unavailable(format!("the disk of the spool has less than {least} MiB free; make room on it")));
         }
         let now = (self.inner.clock)();
-        let number = self.inner.next_number.fetch_add(1, Ordering::Relaxed);
+        let next = || self.inner.next_number.fetch_add(1, Ordering::Relaxed);
+        let number = delivery.number.unwrap_or_else(next);
         let (rows, receipt) = shaper.shape(delivery, number, now)?;
         let bytes = spool::encode(delivery, number, now).map_err(Refusal::Unavailable)?;
         Ok((bytes, rows, receipt))

@@ -21,6 +21,7 @@ mod shape;
 mod signature;
 mod spill;
 mod spool;
+mod watch;
 mod work;
 
 pub use care::{Repaired, SegmentCheck, check_spool, repair_spool};
@@ -29,7 +30,8 @@ pub use intake::{Cadence, IntakeParts, IntakeState, PushIntake};
 pub use keep::{JOURNAL_FORMAT, SPOOL_FORMAT, position_alone, position_beside, push_lane, segment_number, write_position};
 pub use lane::{GenericPaths, Lane, Lanes};
 pub use outcome::{Activity, Explained, Outcome, Reject, RejectReason};
-pub use proof::{ChainName, DigestFormat, DigestPaths, Flaw, Proof};
+pub use proof::{ChainCounts, ChainName, DigestFormat, DigestPaths, Flaw, Proof};
 pub use shape::{Reshaped, Shaper};
 pub use signature::{KeyFormat, SignatureFormat};
 pub use spool::{Damage, Position};
+pub use watch::{Looked, Watch, prove};

@@ -136,6 +136,19 @@ pub enum Flaw {
     KeyMissing(ChainName, String),
 }
 
+/// How much of a chain was expected, and is there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ChainCounts {
+    /// Digests that its span has: one a step.
+    pub digests_expected: u64,
+    /// Digests that are there.
+    pub digests: u64,
+    /// Log files that its digests name.
+    pub logs_expected: u64,
+    /// Log files of them that are there, changed or not.
+    pub logs: u64,
+}
+
 /// What is proven about collection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Proof {
@@ -143,6 +156,8 @@ pub struct Proof {
     pub digests: u64,
     /// Chains, with the span each proves.
     pub chains: BTreeMap<ChainName, (Millis, Millis)>,
+    /// How much of each chain is there.
+    pub counts: BTreeMap<ChainName, ChainCounts>,
     /// Log files whose hash is as a digest says.
     pub logs_verified: u64,
     /// Log files that no digest names.
@@ -334,8 +349,12 @@ pub(crate) fn judge(
             if !is_same_place(&digest.name, &digest.object) {
                 flaws.insert(Flaw::DigestMoved(name.clone(), digest.name.clone()));
             }
+            let counts = proof.counts.entry(name.clone()).or_default();
+            counts.digests += 1;
             for (object, hash) in &digest.files {
                 named.insert(file_name(object));
+                counts.logs_expected += 1;
+                counts.logs += u64::from(seen.contains_key(file_name(object)));
                 match seen.get(file_name(object)).map(|file| file.hash.as_deref()) {
                     None => _ = flaws.insert(Flaw::LogMissing(name.clone(), object.clone(), digest.start, digest.end)),
                     Some(found) if found == Some(hash.as_str()) => proof.logs_verified += 1,
@@ -345,6 +364,9 @@ pub(crate) fn judge(
         }
         if let (Some(first), Some(last)) = (members.first(), members.last()) {
             proof.chains.insert(name.clone(), (first.start, last.end));
+            let steps = (last.end - first.start) / (reader.format.step_minutes * 60_000).max(1);
+            let counts = proof.counts.entry(name.clone()).or_default();
+            counts.digests_expected = u64::try_from(steps).unwrap_or(0).max(counts.digests);
         }
     }
     // A log file whose time lies behind the end of every chain shows that digests were cut off.

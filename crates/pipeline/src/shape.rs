@@ -10,6 +10,10 @@ use vigie_record::{AFTER_END, Cut, Cutter, Fields, Row, Shape, SlotId, Value};
 use crate::lane::{Lanes, PROGRAMME};
 use crate::work::wrapped;
 
+/// The bit of a delivery's number that says that the number names its records: what comes again under
+/// it was there before.
+pub(crate) const NAMED_DELIVERY: u64 = 1 << 63;
+
 /// Turns deliveries into rows. Shared by all threads that take deliveries in.
 #[derive(Debug)]
 pub struct Shaper {
@@ -77,6 +81,11 @@ impl Shaper {
         &self.columns
     }
 
+    /// How it cuts and reads records.
+    pub fn lanes(&self) -> &Lanes {
+        &self.lanes
+    }
+
     /// Whose records it shapes.
     pub fn tenant(&self) -> &Tenant {
         &self.tenant
@@ -135,6 +144,7 @@ impl Shaper {
                 tenant: self.tenant.clone(),
                 log,
                 source: text(&stored.sources).unwrap_or_default(),
+                number: None,
                 body: Vec::new(),
             };
             let new = || Taking {
@@ -254,7 +264,7 @@ impl Shaper {
                 if !programme.shape(&view, event) {
                     return Fate::Rejected("has no readable time".to_owned());
                 }
-                let is_named = programme.is_named(&view);
+                let is_named = programme.is_named(&view) || taking.number & NAMED_DELIVERY != 0;
                 (programme.identify(*names, &view, event.occurred, value_hash, || place.hash()), is_named)
             }
             None => {
@@ -262,7 +272,10 @@ impl Shaper {
                 let time = lane.generic_time(row);
                 event.occurred = if time == 0 { taking.now } else { time };
                 let name = lane.generic_id(row).map(|id| names.hash(id.as_bytes(), &[]));
-                (EventId::new(event.occurred, name.unwrap_or_else(|| place.hash()), value_hash), name.is_some())
+                // Without a time of its own its id would be another one the next time.
+                let is_placed = taking.number & NAMED_DELIVERY != 0 && time != 0;
+                let is_named = name.is_some() || is_placed;
+                (EventId::new(event.occurred, name.unwrap_or_else(|| place.hash()), value_hash), is_named)
             }
         };
         let mapping = lane.programme.as_ref().map(|programme| programme.version());

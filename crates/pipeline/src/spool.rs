@@ -102,7 +102,13 @@ fn seal(magic: &[u8; 4], bytes: &mut [u8]) -> Result<(), String> {
 
 fn decode(payload: &[u8]) -> Option<Entry> {
     let (head, body) = postcard::take_from_bytes::<Head>(payload).ok()?;
-    let delivery = Delivery { tenant: Tenant(head.tenant), log: head.log.map(LogType), source: head.source, body: body.to_vec() };
+    let delivery = Delivery {
+        tenant: Tenant(head.tenant),
+        log: head.log.map(LogType),
+        source: head.source,
+        number: None,
+        body: body.to_vec(),
+    };
     Some(Entry { number: head.number, received: head.received, delivery })
 }
 
@@ -373,7 +379,7 @@ mod tests {
     use super::*;
 
     fn delivery(text: &str) -> Delivery {
-        Delivery { tenant: Tenant::default(), log: None, source: "test".to_owned(), body: text.as_bytes().to_vec() }
+        Delivery { tenant: Tenant::default(), log: None, source: "test".to_owned(), number: None, body: text.as_bytes().to_vec() }
     }
 
     fn write(folder: &Path, texts: &[&str]) -> Vec<Position> {

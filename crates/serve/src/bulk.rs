@@ -137,7 +137,7 @@ async fn take(shared: &Inner, request: Request, index: Option<&str>) -> Result<R
     let mut actions = actions(&body, index).map_err(Problem::request)?;
     drop(body);
     let body = std::mem::take(&mut actions.body);
-    let delivery = Delivery { tenant: token.tenant, log: None, source: "bulk".to_owned(), body };
+    let delivery = Delivery { tenant: token.tenant, log: None, source: "bulk".to_owned(), number: None, body };
     let receipt = deliver(shared, "bulk", delivery).await?;
     shared.metrics.unreadable(actions.items.iter().filter(|item| item.error.is_some()).count() as u64);
     mark(&mut actions, &receipt);

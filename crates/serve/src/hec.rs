@@ -218,7 +218,8 @@ fn enter(shared: &Inner, headers: &HeaderMap, said: &Said) -> Result<TokenInfo, 
 /// Delivers every body; a log type that is not known here lets its events find their own.
 async fn deliver_all(shared: &Inner, tenant: &Tenant, bodies: Bodies) -> Result<(), No> {
     for (log, body) in bodies.0 {
-        let to = |log: Option<LogType>, body| Delivery { tenant: tenant.clone(), log, source: "hec".to_owned(), body };
+        let to =
+            |log: Option<LogType>, body| Delivery { tenant: tenant.clone(), log, source: "hec".to_owned(), number: None, body };
         let outcome = match log {
             None => deliver(shared, "hec", to(None, body)).await,
             log => match deliver(shared, "hec", to(log, body.clone())).await {

@@ -62,7 +62,7 @@ async fn take(shared: &Inner, request: Request, log: Option<LogType>) -> Result<
     let token = authorise(shared, &parts.headers, Need::Ingest)?;
     let body = read_body(&parts.headers, parts.extensions.get(), body, DELIVERY_BYTES_MAX).await?;
     let source = log.as_ref().map_or_else(|| "http".to_owned(), |log| format!("http/{log}"));
-    let receipt = deliver(shared, "ingest", Delivery { tenant: token.tenant, log, source, body }).await?;
+    let receipt = deliver(shared, "ingest", Delivery { tenant: token.tenant, log, source, number: None, body }).await?;
     Ok(Json(ReceiptBody::from(receipt)).into_response())
 }
 

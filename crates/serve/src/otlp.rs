@@ -114,7 +114,7 @@ async fn take(shared: &Inner, tenant: Tenant, request: ExportLogsServiceRequest)
     if body.len() > DELIVERY_BYTES_MAX {
         return Err(Refusal::TooLarge { bytes_max: DELIVERY_BYTES_MAX });
     }
-    let receipt = deliver(shared, "otlp", Delivery { tenant, log: None, source: "otlp".to_owned(), body }).await?;
+    let receipt = deliver(shared, "otlp", Delivery { tenant, log: None, source: "otlp".to_owned(), number: None, body }).await?;
     Ok(ExportLogsServiceResponse { partial_success: partial(receipt) })
 }
 

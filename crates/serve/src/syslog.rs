@@ -72,7 +72,7 @@ impl Group {
 }
 
 fn delivery(tenant: &Tenant, transport: &str, body: Vec<u8>) -> Delivery {
-    Delivery { tenant: tenant.clone(), log: None, source: format!("syslog/{transport}"), body }
+    Delivery { tenant: tenant.clone(), log: None, source: format!("syslog/{transport}"), number: None, body }
 }
 
 /// Reads a certificate and its key.

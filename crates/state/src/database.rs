@@ -13,7 +13,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use vigie_model::{Millis, TokenInfo};
 
 /// The number of the shape of the state.
-pub const FORMAT: i64 = 2;
+pub const FORMAT: i64 = 3;
 /// How long a statement waits for another process.
 const BUSY: Duration = Duration::from_secs(5);
 

@@ -4,6 +4,7 @@
 //! means. Callers are threads, with or without a runtime of their own: the database lives in one thread.
 
 mod database;
+mod ledger;
 mod random;
 mod saved;
 mod tokens;

@@ -51,6 +51,10 @@ pub(crate) enum Command {
     #[cfg(feature = "full")]
     #[command(subcommand)]
     Spool(SpoolCommand),
+    /// Prove what was collected, and name what is missing
+    #[cfg(feature = "full")]
+    #[command(subcommand)]
+    Prove(ProveCommand),
     /// Copy a data folder, also while a service runs on it
     #[cfg(feature = "full")]
     Backup(BackupOptions),
@@ -138,9 +142,46 @@ pub(crate) struct UpOptions {
     /// Longest wait before events are committed, in seconds [default: 5]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) commit_seconds: Option<f64>,
+    /// A folder whose logs are taken in, now and when more come; may be given several times
+    #[arg(long, value_name = "DIR")]
+    pub(crate) watch: Vec<PathBuf>,
     /// Start on a file system over a network too, whose flushes may lose what was acknowledged
     #[arg(long)]
     pub(crate) i_accept_loss: bool,
+}
+
+#[cfg(feature = "full")]
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProveCommand {
+    /// What was expected of watched folders, what is here, and what is missing or changed
+    Collection(CollectionOptions),
+}
+
+/// Formats of a proof.
+#[cfg(feature = "full")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProofFormat {
+    /// For people
+    Text,
+    /// One JSON object
+    Json,
+}
+
+#[cfg(feature = "full")]
+#[derive(Debug, Args)]
+pub(crate) struct CollectionOptions {
+    /// The data folder
+    #[arg(long, value_name = "DIR", default_value = "vigie-data")]
+    pub(crate) data: PathBuf,
+    /// A content folder laid over the one inside the binary
+    #[arg(long, value_name = "DIR")]
+    pub(crate) content: Option<PathBuf>,
+    /// Output format
+    #[arg(short = 'o', long, value_enum, default_value = "text")]
+    pub(crate) format: ProofFormat,
+    /// Language of the sentences
+    #[arg(long, value_enum, default_value = "en")]
+    pub(crate) lang: Lang,
 }
 
 #[cfg(feature = "full")]

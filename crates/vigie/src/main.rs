@@ -68,6 +68,8 @@ fn main() -> ExitCode {
         #[cfg(feature = "full")]
         Some(Command::Spool(command)) => service::spool::run(&command),
         #[cfg(feature = "full")]
+        Some(Command::Prove(command)) => service::prove::run(&command),
+        #[cfg(feature = "full")]
         Some(Command::Backup(options)) => service::backup::run(&options),
         #[cfg(feature = "full")]
         Some(Command::Restore(options)) => service::restore::run(&options),

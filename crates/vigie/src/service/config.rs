@@ -21,6 +21,24 @@ struct ConfigFile {
     retention: RetentionFile,
     upkeep: UpkeepFile,
     query: QueryFile,
+    watch: WatchFile,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct WatchFile {
+    /// Folders by the name of their source.
+    folders: BTreeMap<String, PathBuf>,
+    look_seconds: Option<f64>,
+    settle_seconds: Option<f64>,
+}
+
+/// A folder that is watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WatchedFolder {
+    /// The name of the source.
+    pub(crate) name: String,
+    pub(crate) folder: PathBuf,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -75,6 +93,11 @@ pub(crate) struct Config {
     pub(crate) days_kept_by: BTreeMap<String, u32>,
     pub(crate) upkeep_seconds: f64,
     pub(crate) query_seconds: u64,
+    pub(crate) watched: Vec<WatchedFolder>,
+    /// How often watched folders are looked at.
+    pub(crate) look_seconds: f64,
+    /// How long a file must not have changed to be taken in.
+    pub(crate) settle_seconds: f64,
     /// Each setting as `config show` prints it: name, value, where it came from.
     pub(crate) shown: Vec<(String, String, String)>,
 }
@@ -84,6 +107,8 @@ pub(crate) struct Config {
 pub(crate) struct Given {
     pub(crate) http: Option<SocketAddr>,
     pub(crate) wait_seconds: Option<f64>,
+    /// Folders to watch, each named by its path.
+    pub(crate) watch: Vec<PathBuf>,
 }
 
 /// The file of settings that is read: the named one, else the data folder's, which may be missing.
@@ -103,7 +128,7 @@ impl Config {
     pub(crate) fn load(named: Option<&Path>, data: &Path, given: &Given) -> Result<Config, Error> {
         let file = file(named, data)?;
         let place = file.as_ref().map_or(String::new(), |(place, _)| place.clone());
-        let ConfigFile { listen, commit, retention, upkeep, query } = file.map(|(_, file)| file).unwrap_or_default();
+        let ConfigFile { listen, commit, retention, upkeep, query, watch } = file.map(|(_, file)| file).unwrap_or_default();
         let mut shown = Vec::new();
         let mut note = |name: &str, value: String, given: bool, filed: bool| {
             let origin = match (given, filed) {
@@ -137,6 +162,11 @@ impl Config {
         note("upkeep.seconds", upkeep_seconds.to_string(), false, upkeep.seconds.is_some());
         let query_seconds = query.seconds.unwrap_or(300).clamp(1, 86_400);
         note("query.seconds", query_seconds.to_string(), false, query.seconds.is_some());
+        let look_seconds = watch.look_seconds.unwrap_or(10.0).clamp(0.05, 3600.0);
+        note("watch.look_seconds", look_seconds.to_string(), false, watch.look_seconds.is_some());
+        let settle_seconds = watch.settle_seconds.unwrap_or(5.0).clamp(0.0, 3600.0);
+        note("watch.settle_seconds", settle_seconds.to_string(), false, watch.settle_seconds.is_some());
+        let watched = watched(&watch, &given.watch, &mut note);
         let tls = listen.tls_certificate.zip(listen.tls_key);
         if listen.syslog_tls.is_some() && tls.is_none() {
             return Err(Error::Usage("listen.syslog_tls needs listen.tls_certificate and listen.tls_key".to_owned()));
@@ -153,7 +183,24 @@ impl Config {
             days_kept_by: retention.by,
             upkeep_seconds,
             query_seconds,
+            watched,
+            look_seconds,
+            settle_seconds,
             shown,
         })
     }
+}
+
+/// Every folder that is watched, each once.
+fn watched(file: &WatchFile, given: &[PathBuf], note: &mut dyn FnMut(&str, String, bool, bool)) -> Vec<WatchedFolder> {
+    let filed = file.folders.iter().map(|(name, folder)| (name.clone(), folder, false));
+    let named = given.iter().map(|folder| (folder.display().to_string(), folder, true));
+    let mut watched: Vec<WatchedFolder> = Vec::new();
+    for (name, folder, is_given) in filed.chain(named) {
+        if !watched.iter().any(|known| known.name == name) {
+            note(&format!("watch.folders.\"{name}\""), folder.display().to_string(), is_given, !is_given);
+            watched.push(WatchedFolder { name, folder: folder.clone() });
+        }
+    }
+    watched
 }

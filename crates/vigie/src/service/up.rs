@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use vigie_lake::Lake;
@@ -21,6 +21,7 @@ use crate::service::documents::MappedDocuments;
 use crate::service::place;
 use crate::service::reload::{self, Reloader};
 use crate::service::upkeep::{Troubles, Upkeep};
+use crate::service::watch::Watcher;
 
 /// What the health of the service is made of.
 struct Parts {
@@ -28,6 +29,7 @@ struct Parts {
     lake: Arc<Lake>,
     reloader: Arc<Reloader>,
     upkeep: Arc<Troubles>,
+    watched: Arc<Mutex<Option<String>>>,
     data: DataFolder,
 }
 
@@ -50,6 +52,8 @@ impl Health for Parts {
         parts.push(self.reloader.report());
         let upkeep = self.upkeep.sentence();
         parts.push(("upkeep".to_owned(), upkeep.is_none(), upkeep.unwrap_or_else(|| "keeps the lake in order".to_owned())));
+        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        parts.push(("watch".to_owned(), watched.is_none(), watched.unwrap_or_else(|| "takes watched folders in".to_owned())));
         let figure = |name: &str, help: &str, value: u64| (name.to_owned(), help.to_owned(), value as f64);
         let figures = vec![
             figure("vigie_spool_bytes", "Bytes of deliveries on disk", intake.spool_bytes),
@@ -68,7 +72,7 @@ impl Health for Parts {
 
 pub(crate) fn run(options: &UpOptions) -> Result<ExitCode, Error> {
     let content = Content::load(options.content.as_deref())?;
-    let given = Given { http: options.listen, wait_seconds: options.commit_seconds };
+    let given = Given { http: options.listen, wait_seconds: options.commit_seconds, watch: options.watch.clone() };
     let config = Config::load(options.config.as_deref(), &options.data, &given)?;
     let data = DataFolder::new(&options.data);
     if !options.i_accept_loss {
@@ -90,6 +94,7 @@ pub(crate) fn run(options: &UpOptions) -> Result<ExitCode, Error> {
     let reloader = Arc::new(Reloader::new(options.content.clone(), &content, &tenant, Arc::clone(&intake), documents));
     runtime.spawn(reload::each(hangups, Arc::clone(&reloader)));
     greet(&state, &data, address, &tenant)?;
+    let watcher = Watcher::start(&intake, Arc::clone(&state) as _, &content, &config, &tenant)?;
     let ports = Ports {
         intake: Arc::clone(&intake) as _,
         engine: Arc::clone(&lake) as _,
@@ -97,11 +102,19 @@ pub(crate) fn run(options: &UpOptions) -> Result<ExitCode, Error> {
         saved: state,
         secret: vigie_state::random_key().map_err(Error::Failed)?,
         clock: now,
-        health: Arc::new(Parts { intake: Arc::clone(&intake), lake, reloader, upkeep: upkeep.troubles(), data }),
+        health: Arc::new(Parts {
+            intake: Arc::clone(&intake),
+            lake,
+            reloader,
+            upkeep: upkeep.troubles(),
+            watched: watcher.troubles(),
+            data,
+        }),
     };
     note(format_args!("ready; Ctrl-C stops it"));
     runtime.block_on(vigie_serve::serve(listeners, ports, stopped)).map_err(Error::Failed)?;
     drop(runtime);
+    drop(watcher);
     drop(upkeep);
     // The last owner of the intake commits what waits.
     drop(intake);
