@@ -25,6 +25,7 @@ mod overload;
 mod points;
 mod power;
 mod readers;
+mod rebuild;
 mod reload;
 mod spool;
 

@@ -156,8 +156,11 @@ impl Shaper {
             };
             let mut taking = new();
             self.records(record, &mut Reader::new(self, forced), &mut taking);
-            if taking.batch.len() != 1 {
-                let reason = text(&stored.reasons).unwrap_or_else(|| "is more than one record".to_owned());
+            // What still cannot be read keeps the reason that it has: then it stood among others.
+            let is_rejected = taking.batch.len() != 1 || taking.receipt.rejected > 0;
+            if is_rejected {
+                let now = taking.receipt.rejects.first().map(|reject| reject.reason.clone());
+                let reason = text(&stored.reasons).or(now).unwrap_or_else(|| "is more than one record".to_owned());
                 taking = new();
                 taking.quarantine(self, record, &reason);
             }
