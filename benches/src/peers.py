@@ -62,7 +62,7 @@ def measured(run, queries, words):
 
 def queries(table, file):
     asked = json.loads(pathlib.Path(file).read_text())
-    files = [str(path) for path in sorted(pathlib.Path(table).rglob("*.parquet"))]
+    files = [str(path) for path in sorted(pathlib.Path(table).glob("day=*/*.parquet"))]
     answers = {}
     span = {"at": "timestamptz '2026-12-01 00:00:00+00'", "until": "timestamptz '2026-12-08 00:00:00+00'"}
     duck = connect()

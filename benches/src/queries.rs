@@ -25,10 +25,10 @@ fn nine(lake: &Lake) -> Vec<Query> {
         other => panic!("{other:?} is no text"),
     };
     let address = one(
-        "select src_endpoint_ip from events where src_endpoint_ip like '11.%' group by 1 having count(*) between 6 and 14 order by 1 limit 1",
+        "select src_endpoint_ip from events where src_endpoint_ip like '11.%' group by 1 having count(*) between 1 and 14 order by count(*) desc, 1 limit 1",
     );
     let arn = one(
-        "select actor_user_uid_alt from events where actor_user_uid_alt like 'arn:%' group by 1 having count(*) between 6 and 40 order by 1 limit 1",
+        "select actor_user_uid from events where actor_user_uid like 'arn:%' group by 1 having count(*) between 1 and 40 order by count(*) desc, 1 limit 1",
     );
     let whole = arn.rsplit(':').next().unwrap_or_default().replace('\'', "''");
     let user = one(
@@ -37,7 +37,7 @@ fn nine(lake: &Lake) -> Vec<Query> {
     let column = "time, api_operation, src_endpoint_ip, target, status_code";
     vec![
         ("needle address", format!("select {column} from {{events}} where src_endpoint_ip = '{address}'")),
-        ("ARN substring", format!("select {column} from {{events}} where actor_user_uid_alt like '%:{whole}'")),
+        ("ARN substring", format!("select {column} from {{events}} where actor_user_uid like '%:{whole}'")),
         ("top-N", "select api_operation, count(*) as events from {events} group by api_operation order by events desc limit 10".to_owned()),
         (
             "count by hour and severity",
