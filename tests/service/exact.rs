@@ -174,6 +174,29 @@ fn piece(event: &Event, chance: &mut Chance, length: usize) -> String {
     String::from_utf8_lossy(&bytes[start..(start + length).min(bytes.len())]).into_owned()
 }
 
+/// Asks for a part of an entity's value, at its end, at its beginning or inside.
+fn entity(event: &Event, length: usize, chance: &mut Chance) -> Check {
+    let value = if length.is_multiple_of(2) { &event.resource } else { &event.address };
+    let (from, until) = (chance.place(value.len().max(1)), chance.place(value.len() + 1));
+    let part = value.get(from.min(until)..from.max(until)).unwrap_or_default().to_owned();
+    let place = if length.is_multiple_of(2) { "resource_uid" } else { "src_endpoint_ip" };
+    let pattern = part.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_").replace('\'', "''");
+    let (head, tail) = (["%", ""][chance.place(2)], ["%", ""][chance.place(2)]);
+    let sql = format!("select metadata_uid, 1 from events where {place} like '{head}{pattern}{tail}'");
+    let (is_begun, is_ended, wanted) = (head.is_empty(), tail.is_empty(), part.clone());
+    let check = move |event: &Event| {
+        let value = if place == "resource_uid" { &event.resource } else { &event.address };
+        let is_there = match (is_begun, is_ended) {
+            (true, true) => *value == wanted,
+            (true, false) => value.starts_with(&wanted),
+            (false, true) => value.ends_with(&wanted),
+            (false, false) => value.contains(&wanted),
+        };
+        event.has(place) && is_there
+    };
+    (Ask::Sql(sql), part, Box::new(check))
+}
+
 fn question(events: &[Event], chance: &mut Chance) -> Check {
     let event = &events[chance.place(events.len())];
     let length = 3 + chance.place(30);
@@ -209,28 +232,7 @@ fn question(events: &[Event], chance: &mut Chance) -> Check {
             let folded = cut.to_ascii_lowercase();
             (facet(format!("*{cut}*")), cut, Box::new(move |event| event.folded.contains(&folded)))
         }
-        6 | 7 => {
-            // A part of an entity's value, at its end, at its beginning or inside.
-            let value = if length.is_multiple_of(2) { &event.resource } else { &event.address };
-            let (from, until) = (chance.place(value.len().max(1)), chance.place(value.len() + 1));
-            let part = value.get(from.min(until)..from.max(until)).unwrap_or_default().to_owned();
-            let place = if length.is_multiple_of(2) { "resource_uid" } else { "src_endpoint_ip" };
-            let pattern = part.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_").replace('\'', "''");
-            let (head, tail) = (["%", ""][chance.place(2)], ["%", ""][chance.place(2)]);
-            let sql = format!("select metadata_uid, 1 from events where {place} like '{head}{pattern}{tail}'");
-            let (is_begun, is_ended, wanted) = (head.is_empty(), tail.is_empty(), part.clone());
-            let check = move |event: &Event| {
-                let value = if place == "resource_uid" { &event.resource } else { &event.address };
-                let is_there = match (is_begun, is_ended) {
-                    (true, true) => *value == wanted,
-                    (true, false) => value.starts_with(&wanted),
-                    (false, true) => value.ends_with(&wanted),
-                    (false, false) => value.contains(&wanted),
-                };
-                event.has(place) && is_there
-            };
-            (Ask::Sql(sql), part, Box::new(check))
-        }
+        6 | 7 => entity(event, length, chance),
         5 => {
             let (user, address) = (event.user.clone(), event.address.clone());
             let filter = format!("user:\"{user}\" or ip:\"{address}\"");

@@ -33,7 +33,8 @@ fn exports_say_what_the_lake_says() {
     let ran = vigie(&["sql", "select * from events", "--data", data, "-o", "parquet", "--out", &file]).unwrap();
     assert!(ran.code == 0 && ran.err.starts_with("502 rows"), "{}", ran.err);
     let read = Command::new(python()).args(["-c", READ, &file]).output().unwrap();
-    let cells: Vec<String> = serde_json::from_slice(&read.stdout).expect(&String::from_utf8_lossy(&read.stderr));
+    let cells: Vec<String> =
+        serde_json::from_slice(&read.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&read.stderr)));
     let sql = "select sum(length(raw)) as bytes, min(time) as first from events";
     let ours: Value = serde_json::from_str(&vigie(&["sql", sql, "--data", data]).unwrap().out).unwrap();
     assert_eq!(cells[..3], ["502", "502", "16"]);

@@ -20,7 +20,7 @@ pub(crate) fn set() {
             }
             match action.as_str() {
                 "abort" => std::process::abort(),
-                "panic" => std::panic::panic_any("a fail point"),
+                "panic" => std::panic::resume_unwind(Box::new("a fail point")),
                 // The point itself fails when it is reached the second time.
                 "error" => drop(fail::cfg(&*point, "1*return->off")),
                 _ => {}

@@ -115,14 +115,14 @@ fn put(object: &mut Value, key: &str, value: Option<Value>) {
 /// The file of an export, compressed by its name.
 enum Sink {
     Plain(BufWriter<File>),
-    Gzip(GzEncoder<BufWriter<File>>),
+    Gzip(Box<GzEncoder<BufWriter<File>>>),
 }
 
 impl Sink {
     fn create(path: &Path) -> io::Result<Sink> {
         let file = BufWriter::new(File::create(path)?);
         Ok(match path.extension().is_some_and(|ending| ending == "gz") {
-            true => Sink::Gzip(GzEncoder::new(file, Compression::default())),
+            true => Sink::Gzip(Box::new(GzEncoder::new(file, Compression::default()))),
             false => Sink::Plain(file),
         })
     }
