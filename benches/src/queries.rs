@@ -122,7 +122,7 @@ pub fn first_row(corpus: &Path) {
     let service = Service::start(data, &[]).unwrap();
     let bearer = format!("Bearer {}", service.token.clone().unwrap());
     let headers = [("authorization", bearer.as_str()), ("content-type", "application/json"), ("accept", "application/x-ndjson")];
-    for filter in ["", "operation:ConsoleLogin", "ip:11.*", "stratus"] {
+    for filter in ["", "operation:ConsoleLogin", "ip:11.*", "\"sts.amazonaws.com\""] {
         let body = serde_json::json!({ "filter": filter, "limit": 100 }).to_string();
         let mut warm = Vec::new();
         for _ in 0..=PASSES {

@@ -62,7 +62,9 @@ pub fn is_known(path: &str) -> bool {
     match parts.as_slice() {
         ["" | "vigie.pid" | "state" | "journal" | "spool" | "lake"] => true,
         ["state", file] => matches!(*file, "state.sqlite" | "state.sqlite-wal" | "state.sqlite-shm" | "state.sqlite-journal"),
-        ["journal", "positions.redb"] | ["spool" | "lake", "main"] | ["lake", "main", "events"] => true,
+        ["journal", "positions.redb" | "positions.txt" | "positions.new"]
+        | ["spool" | "lake", "main"]
+        | ["lake", "main", "events"] => true,
         ["spool", "main", file] => file.strip_suffix(".spool").is_some_and(|number| digits(number, 20)),
         ["lake", "main", "events", folder] => matches!(*folder, "_delta_log" | "_vigie") || is_day(folder),
         ["lake", "main", "events", "_delta_log", file] => is_entry(file) || is_new_entry(file),

@@ -14,6 +14,7 @@ mod fuse;
 mod ids;
 mod lake;
 mod needle;
+mod newest;
 mod ocsf;
 mod prune;
 mod query;

@@ -27,7 +27,7 @@ use vigie_model::{Ask, Canceller, Cell, Millis, QueryEngine, QueryError, Questio
 
 use crate::lake::Lake;
 use crate::schema::{EVENT_ID, INGESTED, LOG, RAW, RAW_BINARY, REASON, TIME};
-use crate::{bar, ocsf, scan};
+use crate::{bar, newest, ocsf, scan};
 
 /// Bytes that all queries may hold together; what sorts and groups need more goes to disk.
 const QUERY_BYTES_MAX: usize = 384 * 1024 * 1024;
@@ -177,14 +177,8 @@ impl Lake {
         match &question.ask {
             Ask::Sql(sql) => self.statement(context, sql).await,
             Ask::Search { filter, limit } => {
-                let mut events = self.matching(context, filter, question).await?;
-                if let Some(place) = &question.before {
-                    // The first of the two says enough to leave out files; the second is exact.
-                    events = events.filter(col(TIME).lt_eq(instant(place.time_us))).map_err(said)?;
-                    events = events.filter(behind(place)?).map_err(said)?;
-                }
-                let newest = vec![col(TIME).sort(false, false), col(EVENT_ID).sort(false, false)];
-                events.sort(newest).and_then(|events| events.limit(0, Some(*limit))).map_err(said)
+                let events = self.matching(context, filter, question).await?;
+                newest_of(events, question, *limit, (i64::MIN, i64::MAX))
             }
             Ask::Histogram { filter, steps } => {
                 let events = self.matching(context, filter, question).await?;
@@ -273,6 +267,14 @@ impl Lake {
         let deadline = Instant::now() + self.query_time;
         let (context, version) = self.session()?;
         let asked = async {
+            if let Wanted::Answer(question @ Question { ask: Ask::Search { filter, limit }, .. }) = wanted {
+                let events = self.matching(&context, filter, question).await?;
+                let parts = newest::parts(&self.current()).into_iter();
+                let queries: Result<Vec<DataFrame>, QueryError> =
+                    parts.map(|part| newest_of(events.clone(), question, *limit, part)).collect();
+                let stream = newest::first(queries?, *limit).map_err(said)?;
+                return Ok((stream.schema().fields().iter().map(|field| field.name().clone()).collect(), stream));
+            }
             let plan = match wanted {
                 Wanted::Answer(question) => self.plan(&context, question).await?,
                 Wanted::Oldest(filter, span) => self.oldest(&context, filter, *span).await?,
@@ -287,6 +289,24 @@ impl Lake {
         let cancelled = Arc::new(Notify::new());
         Ok(Found { columns, version, stream, rest: None, handle, deadline, limit, cancelled })
     }
+}
+
+/// The newest of some events within a part of time in microseconds, the end not in it.
+fn newest_of(events: DataFrame, question: &Question, limit: usize, part: (i64, i64)) -> Result<DataFrame, QueryError> {
+    let mut events = events;
+    if part.0 > i64::MIN {
+        events = events.filter(col(TIME).gt_eq(instant(part.0))).map_err(said)?;
+    }
+    if part.1 < i64::MAX {
+        events = events.filter(col(TIME).lt(instant(part.1))).map_err(said)?;
+    }
+    if let Some(place) = &question.before {
+        // The first of the two says enough to leave out files; the second is exact.
+        events = events.filter(col(TIME).lt_eq(instant(place.time_us))).map_err(said)?;
+        events = events.filter(behind(place)?).map_err(said)?;
+    }
+    let newest = vec![col(TIME).sort(false, false), col(EVENT_ID).sort(false, false)];
+    events.sort(newest).and_then(|events| events.limit(0, Some(limit))).map_err(said)
 }
 
 /// Rows as the engine gives them.
