@@ -1,5 +1,8 @@
 //! A delivery becomes rows: every record an event or a row in quarantine, none dropped.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use vigie_detect::{Match, Scratch};
 use vigie_model::limits::{RECORD_BYTES_MAX, REJECTS_NAMED_MAX};
 use vigie_model::{
     Column, ColumnValues, Delivery, Event, EventBatch, EventId, LogType, Millis, NameSpace, Receipt, Refusal, Rejected, Tenant,
@@ -7,7 +10,7 @@ use vigie_model::{
 };
 use vigie_record::{AFTER_END, Cut, Cutter, Fields, Row, Shape, SlotId, Value};
 
-use crate::lane::{Lanes, PROGRAMME};
+use crate::lane::{Lanes, PROGRAMME, RULES};
 use crate::work::wrapped;
 
 /// The bit of a delivery's number that says that the number names its records: what comes again under
@@ -28,6 +31,8 @@ pub struct Shaper {
     generic: usize,
     time: Option<usize>,
     class: Option<usize>,
+    /// What rules of the lanes found. The service's lanes have none yet.
+    matches: AtomicU64,
 }
 
 /// What reshaping found.
@@ -55,6 +60,13 @@ enum Fate {
     Glued(usize),
 }
 
+/// What rules work with.
+#[derive(Default)]
+struct Observed {
+    scratch: Scratch,
+    matches: Vec<Match>,
+}
+
 /// Rows in the making.
 struct Taking<'d> {
     delivery: &'d Delivery,
@@ -62,6 +74,7 @@ struct Taking<'d> {
     now: Millis,
     batch: EventBatch,
     receipt: Receipt,
+    observed: Observed,
 }
 
 impl Shaper {
@@ -73,12 +86,17 @@ impl Shaper {
         let position = |name: &str| columns.iter().position(|column| column.name == name);
         let (time, class) = (position("time"), position("class_uid"));
         let generic = lanes.lanes.len().saturating_sub(1);
-        Shaper { tenant, lanes, columns, names, slots, generic, time, class }
+        Shaper { tenant, lanes, columns, names, slots, generic, time, class, matches: AtomicU64::new(0) }
     }
 
     /// The promoted columns of its rows.
     pub fn columns(&self) -> &[Column] {
         &self.columns
+    }
+
+    /// How often the rules of its lanes matched.
+    pub fn matches(&self) -> u64 {
+        self.matches.load(Ordering::Relaxed)
     }
 
     /// How it cuts and reads records.
@@ -104,8 +122,11 @@ impl Shaper {
                 Some(known.ok_or_else(|| Refusal::UnknownLog(log.0.clone()))?)
             }
         };
-        let batch = EventBatch::new(&self.columns);
-        let mut taking = Taking { delivery, number, now, batch, receipt: Receipt::default() };
+        let mut batch = EventBatch::new(&self.columns);
+        // Nearly all of a delivery are its records: room for them is taken once.
+        batch.raw.bytes.reserve(delivery.body.len());
+        let (receipt, observed) = (Receipt::default(), Observed::default());
+        let mut taking = Taking { delivery, number, now, batch, receipt, observed };
         let mut cutter = Cutter::new(self.lanes.envelope_keys.clone(), RECORD_BYTES_MAX);
         let mut cuts = Vec::new();
         let used = cutter.cut(&delivery.body, true, &mut cuts);
@@ -153,6 +174,7 @@ impl Shaper {
                 now,
                 batch: EventBatch::new(&self.columns),
                 receipt: Receipt::default(),
+                observed: Observed::default(),
             };
             let mut taking = new();
             self.records(record, &mut Reader::new(self, forced), &mut taking);
@@ -281,6 +303,11 @@ impl Shaper {
                 (EventId::new(event.occurred, name.unwrap_or_else(|| place.hash()), value_hash), is_named)
             }
         };
+        if lane.rules() > 0 {
+            let Observed { scratch, matches } = &mut taking.observed;
+            lane.partition.observe(&lane.walk.view(row, RULES), event, scratch, matches);
+            self.matches.fetch_add(matches.drain(..).count() as u64, Ordering::Relaxed);
+        }
         let mapping = lane.programme.as_ref().map(|programme| programme.version());
         taking.keep(self, number, id, is_named, mapping, record, event);
         Fate::Kept
