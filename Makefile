@@ -8,7 +8,7 @@ DEMO_BINARY := $(CARGO_TARGET_DIR)/demo/vigie
 # One set of packages and features everywhere: the lake's dependencies are built once.
 WHOLE := --workspace --features vigie/failpoints --profile ci
 
-.PHONY: demo test lint bench soak dist setup setup-test
+.PHONY: demo test lint bench bench-lake soak dist setup setup-test
 
 setup:
 	@scripts/setup
@@ -49,6 +49,12 @@ bench: setup
 	cargo run --release --package vigie-benches
 
 # Everything, then the scenarios again at full size; each prints its figures.
+# The lake against DuckDB and ClickHouse, on the disk of VIGIE_BENCH_DIR (/var/tmp); takes half an hour and 20 GB.
+bench-lake: setup-test
+	cargo build --release --workspace --bins --features vigie/full
+	@for row in queries first-row arrival size ingest; do \
+	  VIGIE_BINARY=$(CARGO_TARGET_DIR)/release/vigie $(CARGO_TARGET_DIR)/release/vigie-benches $$row || exit 1; done
+
 soak: test
 	VIGIE_SOAK=1 cargo nextest run --workspace --features vigie/failpoints --cargo-profile ci --profile soak -E 'binary(scenarios) or binary(service) or test(done_hunt_7_memory)'
 

@@ -1,18 +1,38 @@
-"""DuckDB reads the table by its Delta log alone. Usage: readers.py TABLE; one answer a line of input."""
+"""An engine of others reads the table by its Delta log alone. Usage: readers.py duckdb|clickhouse TABLE; one answer
+a line of input."""
 
 import json
+import os
 import pathlib
 import sys
 
-import duckdb
-import duckdb_extension_delta
+ENGINE, TABLE = sys.argv[1:]
 
-TABLE = sys.argv[1]
-# The extension as a wheel: nothing is fetched.
-EXTENSION = next(pathlib.Path(duckdb_extension_delta.__file__).parent.rglob("delta.duckdb_extension"))
-connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
-connection.execute(f"LOAD '{EXTENSION}'")
+
+def duckdb_rows():
+    import duckdb
+    import duckdb_extension_delta
+
+    # The extension as a wheel: nothing is fetched.
+    extension = next(pathlib.Path(duckdb_extension_delta.__file__).parent.rglob("delta.duckdb_extension"))
+    connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
+    connection.execute(f"LOAD '{extension}'")
+    return lambda sql: connection.execute(sql.replace("events", f"delta_scan('{TABLE}')")).fetchall()
+
+
+def clickhouse_rows():
+    # It reads what lies below the folder that it was started in.
+    os.chdir(TABLE)
+    import chdb
+
+    def rows(sql):
+        text = chdb.query(sql.replace("events", f"deltaLakeLocal('{TABLE}')"), "JSONCompactStringsEachRow").data()
+        return [json.loads(line) for line in text.splitlines()]
+
+    return rows
+
+
+answer = {"duckdb": duckdb_rows, "clickhouse": clickhouse_rows}[ENGINE]()
 for line in sys.stdin:
-    sql = line.strip().replace("events", f"delta_scan('{TABLE}')")
-    rows = connection.execute(sql).fetchall()
+    rows = answer(line.strip())
     print(json.dumps([[str(cell) for cell in row] for row in rows]), flush=True)
