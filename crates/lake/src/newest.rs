@@ -39,10 +39,13 @@ pub(crate) fn first(queries: Vec<DataFrame>, limit: usize) -> Result<SendableRec
     let schema = schema.ok_or_else(|| DataFusionError::Internal("a search has no part".to_owned()))?;
     let state = (VecDeque::from(queries), None::<SendableRecordBatchStream>, limit);
     let rows = stream::try_unfold(state, |(mut queries, mut running, rest)| async move {
-        while rest > 0 {
+        if rest == 0 {
+            return Ok(None);
+        }
+        loop {
             let Some(stream) = &mut running else {
                 let Some(query) = queries.pop_front() else {
-                    break;
+                    return Ok(None);
                 };
                 running = Some(query.execute_stream().await?);
                 continue;
@@ -56,7 +59,6 @@ pub(crate) fn first(queries: Vec<DataFrame>, limit: usize) -> Result<SendableRec
                 None => running = None,
             }
         }
-        Ok(None)
     });
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
 }

@@ -16,7 +16,7 @@ use crate::service::rows::{PARQUET_NEEDS_FILE, failed, write};
 use crate::service::{follow, saved};
 
 /// Columns that a search shows in a table; files and programs get all of them.
-pub(crate) const SHOWN: &str = "time, log, api_operation, actor_user_name, src_endpoint_ip, target, status_code, event_id";
+pub(crate) const SHOWN: &str = "time, api_operation, actor_user_name, src_endpoint_ip, target, status_code";
 
 pub(crate) fn sql(options: &SqlOptions) -> Result<ExitCode, Error> {
     match &options.statement {

@@ -10,6 +10,10 @@ use crate::error::Error;
 
 /// Characters of one cell of a table.
 const CELL_CHARACTERS_MAX: usize = 60;
+/// Width of a table on a terminal, where its columns can be made to fit.
+const TABLE_CHARACTERS: usize = 100;
+/// A column is not made narrower than this.
+const COLUMN_CHARACTERS_MIN: usize = 10;
 /// Rows whose widths decide a table's columns: the others follow them.
 const TABLE_ROWS_MAX: usize = 500;
 
@@ -65,12 +69,17 @@ fn each(rows: &mut dyn Rows, write: &mut dyn FnMut(&[Cell]) -> Result<(), Error>
 }
 
 fn table(rows: &mut dyn Rows, columns: &[String], out: &mut dyn Write) -> Result<u64, Error> {
-    let mut head: Vec<Vec<String>> = Vec::new();
+    let (mut head, mut first): (Vec<Vec<String>>, Vec<Cell>) = (Vec::new(), Vec::new());
     let mut count = 0;
     let mut is_ended = false;
     while head.len() < TABLE_ROWS_MAX && !is_ended {
         match rows.next().map_err(failed)? {
-            Some(batch) => head.extend(batch.iter().map(|row| row.iter().map(short).collect())),
+            Some(batch) => {
+                if let (true, Some(row)) = (first.is_empty(), batch.first()) {
+                    first.clone_from(row);
+                }
+                head.extend(batch.iter().map(|row| row.iter().map(short).collect()));
+            }
             None => is_ended = true,
         }
     }
@@ -80,8 +89,11 @@ fn table(rows: &mut dyn Rows, columns: &[String], out: &mut dyn Write) -> Result
             *width = (*width).max(cell.chars().count());
         }
     }
+    let is_time: Vec<bool> =
+        (0..widths.len()).map(|at| first.get(at).is_some_and(|cell| matches!(cell, Cell::Time(_)))).collect();
+    narrow(&mut widths, &is_time);
     let line = |cells: &[String]| {
-        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{:width$}", cut(cell, *width)));
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     writeln!(out, "{}", line(columns))?;
@@ -94,6 +106,26 @@ fn table(rows: &mut dyn Rows, columns: &[String], out: &mut dyn Write) -> Result
         count += each(rows, &mut |row| Ok(writeln!(out, "{}", line(&row.iter().map(short).collect::<Vec<_>>()))?))?;
     }
     Ok(count)
+}
+
+/// Makes the widest columns narrower until a table fits; instants stay whole.
+fn narrow(widths: &mut [usize], is_time: &[bool]) {
+    let between = 2 * widths.len().saturating_sub(1);
+    while widths.iter().sum::<usize>() + between > TABLE_CHARACTERS {
+        let widest = widths.iter_mut().zip(is_time).filter(|(_, is_time)| !**is_time).map(|(width, _)| width).max();
+        match widest.filter(|width| **width > COLUMN_CHARACTERS_MIN) {
+            Some(width) => *width -= 1,
+            None => return,
+        }
+    }
+}
+
+/// The head of a text, with a sign that there is more.
+fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width.saturating_sub(1)).chain(['\u{2026}']).collect()
 }
 
 /// The text of a value.
