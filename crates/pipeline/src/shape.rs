@@ -122,9 +122,7 @@ impl Shaper {
                 Some(known.ok_or_else(|| Refusal::UnknownLog(log.0.clone()))?)
             }
         };
-        let mut batch = EventBatch::new(&self.columns);
-        // Nearly all of a delivery are its records: room for them is taken once.
-        batch.raw.bytes.reserve(delivery.body.len());
+        let batch = EventBatch::new(&self.columns);
         let (receipt, observed) = (Receipt::default(), Observed::default());
         let mut taking = Taking { delivery, number, now, batch, receipt, observed };
         let mut cutter = Cutter::new(self.lanes.envelope_keys.clone(), RECORD_BYTES_MAX);
