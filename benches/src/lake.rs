@@ -9,14 +9,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
 use vigie_detect::{RuleSet, RuleSource};
 use vigie_lake::Lake;
-use vigie_model::{
-    Ask, Cell, Column, Delivery, Documents, Intake as _, LogType, Millis, QueryEngine as _, Question, Store as _, Tenant,
-};
+use vigie_model::{Ask, Cell, Delivery, Intake as _, LogType, Millis, QueryEngine as _, Question, Store as _, Tenant};
 use vigie_pipeline::{Cadence, GenericPaths, IntakeParts, Lanes, PushIntake, Shaper};
 use vigie_tests::reissue::Shapes;
+use vigie_tests::{NoDocuments, columns};
 
 use crate::rows::{cloudtrail, process};
 
@@ -29,27 +27,8 @@ const STEADY_EVENTS: u64 = 5_000;
 /// How long that row runs, in seconds.
 const STEADY_SECONDS: u64 = 90;
 
-struct NoDocuments;
-
-impl Documents for NoDocuments {
-    fn document(&self, _: &str, _: &[u8]) -> Option<String> {
-        None
-    }
-}
-
-#[derive(Deserialize)]
-struct ColumnsFile {
-    columns: Vec<Column>,
-}
-
 fn content(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../content").join(name)
-}
-
-/// The promoted columns of the content.
-pub fn columns() -> Vec<Column> {
-    let text = std::fs::read_to_string(content("schema/columns.toml")).unwrap();
-    toml::from_str::<ColumnsFile>(&text).unwrap().columns
 }
 
 /// The rules of the content.
@@ -75,14 +54,14 @@ fn rules() -> RuleSet {
 
 /// A shaper as the service has it.
 pub fn shaper(rules: &RuleSet) -> Shaper {
-    let columns = columns();
+    let columns = columns().unwrap();
     let lanes = Lanes::shaping(&[cloudtrail()], rules, &GenericPaths::default(), &columns);
     Shaper::new(Tenant::default(), lanes, columns)
 }
 
 /// Opens the lake of a folder to write.
 pub fn open(folder: &Path) -> Lake {
-    Lake::open(&folder.join("lake"), &Tenant::default(), columns(), Arc::new(NoDocuments)).unwrap()
+    Lake::open(&folder.join("lake"), &Tenant::default(), columns().unwrap(), Arc::new(NoDocuments)).unwrap()
 }
 
 /// A delivery of lines.

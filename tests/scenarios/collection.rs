@@ -1,26 +1,11 @@
 //! Proof of collection: what is missing or changed in a tree with digests is named exactly.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use vigie_tests::vigie;
+use vigie_tests::{files, vigie};
 
 use crate::demo::write_demo;
-
-/// Files under a folder whose name holds a text, sorted.
-pub fn files(folder: &Path, holds: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut waiting = vec![folder.to_owned()];
-    while let Some(path) = waiting.pop() {
-        if path.is_dir() {
-            waiting.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
-        } else if path.to_str().unwrap().contains(holds) {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
-}
 
 /// What a hunt in a folder or file says about collection, among the rest.
 pub fn story(folder: &Path) -> String {

@@ -11,7 +11,9 @@ use cryptography::signature::{KeyPair as _, RSA_PKCS1_SHA256};
 use data_encoding::{BASE64, HEXLOWER};
 use vigie_demo::{Options, Templates};
 
-use crate::collection::{files, name, story};
+use vigie_tests::files;
+
+use crate::collection::{name, story};
 
 /// The end of the name of a file with a signature.
 const SIGNATURE: &str = ".metadata.json";

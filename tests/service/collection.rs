@@ -2,31 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use vigie_tests::service::{Service, ask};
-use vigie_tests::vigie;
+use vigie_tests::{files, vigie};
 
 /// Characters of a sentence that a story prints for certain, blanks not counted.
 const SENTENCE_PRINTED: usize = 130;
 /// How long a look at the whole tree may take.
 const LOOK_TIME_MAX: Duration = Duration::from_secs(60);
-
-/// Files under a folder whose path holds a text, sorted.
-fn files(folder: &Path, holds: &str) -> Vec<PathBuf> {
-    let (mut found, mut waiting) = (Vec::new(), vec![folder.to_owned()]);
-    while let Some(path) = waiting.pop() {
-        if path.is_dir() {
-            waiting.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
-        } else if path.to_str().unwrap().contains(holds) {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
-}
 
 fn prove(data: &Path) -> Value {
     let ran = vigie(&["prove", "collection", "--data", data.to_str().unwrap(), "-o", "json"]).unwrap();

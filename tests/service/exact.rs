@@ -5,38 +5,19 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::Deserialize;
 use vigie_lake::Lake;
-use vigie_model::{Ask, Cell, Column, Documents, QueryEngine as _, Question, RowPlace, Tenant};
+use vigie_model::{Ask, Cell, QueryEngine as _, Question, RowPlace, Tenant};
 use vigie_tests::chance::Chance;
 use vigie_tests::service::{Service, deliver};
-use vigie_tests::vigie;
+use vigie_tests::{NoDocuments, columns, vigie};
 
 /// Questions before compaction, and again after it.
 const QUESTIONS: usize = 5000;
 /// Of so many questions one is asked without the index too.
 const UNINDEXED_STEP: usize = 25;
 
-struct NoDocuments;
-
-impl Documents for NoDocuments {
-    fn document(&self, _: &str, _: &[u8]) -> Option<String> {
-        None
-    }
-}
-
-#[derive(Deserialize)]
-struct ColumnsFile {
-    columns: Vec<Column>,
-}
-
-fn columns() -> Vec<Column> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../content/schema/columns.toml");
-    toml::from_str::<ColumnsFile>(&std::fs::read_to_string(path).unwrap()).unwrap().columns
-}
-
 fn open(data: &Path) -> Lake {
-    Lake::read(&data.join("lake"), &Tenant::default(), columns(), Arc::new(NoDocuments)).unwrap()
+    Lake::read(&data.join("lake"), &Tenant::default(), columns().unwrap(), Arc::new(NoDocuments)).unwrap()
 }
 
 fn rows(lake: &Lake, ask: Ask) -> Vec<Vec<Cell>> {

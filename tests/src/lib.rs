@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
+use vigie_model::{Column, Documents};
 
 /// The folder of outside oracles: `VIGIE_CORPUS`, or `../shared/data` beside the checkout.
 pub fn corpus() -> Option<PathBuf> {
@@ -71,6 +72,43 @@ pub fn binary() -> PathBuf {
     }
     let test = std::env::current_exe().unwrap_or_default();
     test.ancestors().nth(2).map(|folder| folder.join("vigie")).unwrap_or_default()
+}
+
+/// Files under a folder whose path holds a text, sorted.
+pub fn files(folder: &Path, holds: &str) -> Vec<PathBuf> {
+    let (mut found, mut waiting) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(path) = waiting.pop() {
+        match std::fs::read_dir(&path) {
+            Ok(entries) => waiting.extend(entries.flatten().map(|entry| entry.path())),
+            Err(_) if path.to_string_lossy().contains(holds) => found.push(path),
+            Err(_) => {}
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The promoted columns of the content.
+///
+/// # Errors
+/// The file is missing or broken.
+pub fn columns() -> io::Result<Vec<Column>> {
+    #[derive(serde::Deserialize)]
+    struct ColumnsFile {
+        columns: Vec<Column>,
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../content/schema/columns.toml");
+    let file: ColumnsFile = toml::from_str(&std::fs::read_to_string(path)?).map_err(io::Error::other)?;
+    Ok(file.columns)
+}
+
+/// The port of documents for a lake that is asked for none.
+pub struct NoDocuments;
+
+impl Documents for NoDocuments {
+    fn document(&self, _: &str, _: &[u8]) -> Option<String> {
+        None
+    }
 }
 
 /// What a run of the binary gave.

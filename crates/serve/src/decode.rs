@@ -220,6 +220,10 @@ fn drain(
             return Err(BodyError::TooLarge { bytes_max });
         }
         room.map_or(Ok(()), |room| room.take(out.len() + count))?;
+        if out.capacity() < out.len() + count {
+            // Not doubled: what is refused soon must not take twice as much first.
+            out.reserve_exact((out.len() / 2).max(INFLATE_BYTES * 16));
+        }
         out.extend_from_slice(buffer.get(..count).unwrap_or_default());
     }
 }
