@@ -122,7 +122,10 @@ impl Watch<'_> {
                 let mut file = new(name);
                 is_stopped = match reader.map(|reader| reader.part(name)) {
                     None | Some(Part::Other) => self.records(bytes, &mut file),
-                    Some(_) => self.content(bytes, &mut file),
+                    Some(_) => {
+                        content(bytes, &mut file);
+                        false
+                    }
                 };
                 files.push(file);
             };
@@ -134,16 +137,6 @@ impl Watch<'_> {
             files.push(new(&info.name));
         }
         (!is_stopped).then_some(files)
-    }
-
-    /// Keeps the content of a file that proves others.
-    fn content(&self, bytes: &mut dyn Read, file: &mut Collected) -> bool {
-        let mut content = Vec::new();
-        match bytes.take(CONTENT_BYTES_MAX).read_to_end(&mut content) {
-            Ok(_) => file.content = Some(content),
-            Err(error) => file.failure = Some(error.to_string()),
-        }
-        false
     }
 
     /// Hands the records of a file over. True when the watch ended before that was done.
@@ -216,6 +209,16 @@ impl Watch<'_> {
                 return;
             }
         }
+    }
+}
+
+/// Keeps the content of a file that proves others. One that is too long is no proof: it is cut, and
+/// cannot be read then.
+fn content(bytes: &mut dyn Read, file: &mut Collected) {
+    let mut content = Vec::new();
+    match bytes.take(CONTENT_BYTES_MAX).read_to_end(&mut content) {
+        Ok(_) => file.content = Some(content),
+        Err(error) => file.failure = Some(error.to_string()),
     }
 }
 

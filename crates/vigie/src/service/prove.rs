@@ -29,45 +29,42 @@ pub(crate) fn run(command: &ProveCommand) -> Result<ExitCode, Error> {
     let format = content.digests()?.ok_or_else(|| Error::Failed("this content has no format of digests".to_owned()))?;
     let data = DataFolder::new(&options.data);
     let tenant = Tenant::default();
-    let held = held(&data, &content, &tenant)?;
     let state = State::open(&data.state()).map_err(Error::Failed)?;
+    let sources = state.sources(&tenant).map_err(Error::Failed)?;
+    let held = held(&data, &content, &tenant, &sources)?;
     let (mut is_whole, mut told) = (true, Vec::new());
-    for source in state.sources(&tenant).map_err(Error::Failed)? {
-        let files = state.files(&tenant, &source).map_err(Error::Failed)?;
+    for source in &sources {
+        let files = state.files(&tenant, source).map_err(Error::Failed)?;
         let proof = prove(&format, &files);
-        let held = held.get(&source).copied().unwrap_or(0);
+        let held = held.get(source).copied().unwrap_or(0);
         let mut sentences = crate::proof::verdict(&proof, &format, &words);
         sentences.extend(crate::proof::sentences(&proof, &words, &Zone::utc()));
         is_whole &= proof.flaws.is_empty() && files.iter().all(|file| file.failure.is_none());
         match options.format {
-            ProofFormat::Text => tell(&source, &files, &proof, held, &sentences)?,
-            ProofFormat::Json => told.push(machine(&source, &files, &proof, held, &sentences)),
+            ProofFormat::Text => tell(source, &files, &proof, held, &sentences)?,
+            ProofFormat::Json => told.push(machine(source, &files, &proof, held, &sentences)),
         }
     }
     match options.format {
         ProofFormat::Json => line(format_args!("{}", json!({ "format": 1, "is_whole": is_whole, "sources": told })))?,
-        ProofFormat::Text if is_whole && state.sources(&tenant).map_err(Error::Failed)?.is_empty() => {
-            line(format_args!("{}", words.label("prove.nothing", &[])))?;
-        }
+        ProofFormat::Text if sources.is_empty() => line(format_args!("{}", words.label("prove.nothing", &[])))?,
         ProofFormat::Text => {}
     }
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(FLAWED) })
 }
 
 /// Events of each watched source that the lake holds, those in quarantine too.
-fn held(data: &DataFolder, content: &Content, tenant: &Tenant) -> Result<BTreeMap<String, u64>, Error> {
+fn held(data: &DataFolder, content: &Content, tenant: &Tenant, sources: &[String]) -> Result<BTreeMap<String, u64>, Error> {
     let lake = data.read_lake(content, tenant)?;
     let sql = "select source, count(*) from events where source like 'watch/%' group by source";
     let mut rows = lake.ask(&Question::new(tenant.clone(), Ask::Sql(sql.to_owned()))).map_err(failed)?;
-    let state = State::open(&data.state()).map_err(Error::Failed)?;
-    let names = state.sources(tenant).map_err(Error::Failed)?;
     let mut held = BTreeMap::new();
     while let Some(rows) = rows.next().map_err(failed)? {
         for row in rows {
             if let [Cell::Text(source), Cell::Integer(count)] = row.as_slice() {
                 let rest = source.trim_start_matches("watch/");
                 // Names may hold slashes: the longest that fits.
-                let name = names.iter().filter(|name| rest.starts_with(&format!("{name}/"))).max_by_key(|name| name.len());
+                let name = sources.iter().filter(|name| rest.starts_with(&format!("{name}/"))).max_by_key(|name| name.len());
                 if let Some(name) = name {
                     *held.entry(name.clone()).or_insert(0) += u64::try_from(*count).unwrap_or(0);
                 }
