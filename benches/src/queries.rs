@@ -16,6 +16,9 @@ use crate::rows::{median, process};
 /// Times that each question is asked after the first; the median counts.
 const PASSES: usize = 5;
 
+/// How a row begins.
+const ROW_BEGINS: &[u8] = b"{\"event_id\"";
+
 /// A question: its name, and how it is asked.
 type Query = (&'static str, String);
 
@@ -159,7 +162,8 @@ fn until_first_row(address: SocketAddr, bearer: &str, body: &str) -> f64 {
             break;
         }
         answer.extend_from_slice(&buffer[..read]);
-        if first.is_none() && answer.windows(2).any(|bytes| bytes == b"{\"") {
+        // The line before the rows names the columns.
+        if first.is_none() && answer.windows(ROW_BEGINS.len()).any(|bytes| bytes == ROW_BEGINS) {
             first = Some(start.elapsed().as_secs_f64());
         }
     }
