@@ -164,7 +164,7 @@ struct Run {
 fn ingest(file: &Path, folder: &Path, rules: &RuleSet) -> Run {
     let lake = Arc::new(open(folder));
     let intake = intake(folder, &lake, rules);
-    let (start, begun) = (process(), Instant::now());
+    let (start, before, begun) = (process(), threads(), Instant::now());
     let mut lines = BufReader::with_capacity(DELIVERY_BYTES, File::open(file).unwrap());
     let (sender, answers) = channel();
     let (mut waiting, mut body) = (0, Vec::with_capacity(DELIVERY_BYTES + 65_536));
@@ -188,7 +188,9 @@ fn ingest(file: &Path, folder: &Path, rules: &RuleSet) -> Run {
     while intake.state().waiting > 0 {
         std::thread::yield_now();
     }
-    let (seconds, wall, by_thread) = ((process() - start).as_secs_f64(), begun.elapsed().as_secs_f64(), threads());
+    let (seconds, wall) = ((process() - start).as_secs_f64(), begun.elapsed().as_secs_f64());
+    let of_run = |(name, spent): (String, f64)| (spent - before.get(&name).copied().unwrap_or(0.0), name);
+    let by_thread = threads().into_iter().map(of_run).map(|(spent, name)| (name, (spent * 100.0).round() / 100.0)).collect();
     Run { seconds, wall, by_thread }
 }
 
@@ -254,7 +256,7 @@ pub fn fill(corpus: &Path, folder: &Path, count: u64, days: u64) -> (Lake, u64) 
         let numbers = (count * day).div_ceil(days)..(count * (day + 1)).div_ceil(days);
         let body: Vec<u8> = numbers.flat_map(|number| (shapes.record(number, count, days) + "\n").into_bytes()).collect();
         raw += body.len() as u64;
-        let (batch, receipt) = shaper.shape(&delivery(body), day, now()).unwrap();
+        let (batch, receipt) = shaper.shape(delivery(body), day, now()).unwrap();
         assert_eq!(receipt.rejected, 0);
         lake.commit(&[batch], &vigie_model::LaneMark { lane: "main/push/0".to_owned(), number: day as i64 + 1 }).unwrap();
     }

@@ -1,33 +1,33 @@
 //! Fewer, larger files with the same events, in one commit that changes no answer.
 
+use std::fs::File;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, new_null_array};
+use arrow::datatypes::{Field, SchemaRef};
+use arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
-use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
-use datafusion::datasource::source::DataSourceExec;
-use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::execution::context::SessionContext;
-use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::physical_expr::expressions::col;
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
-use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::physical_plan::EmptyRecordBatchStream;
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet};
+use datafusion::physical_plan::sorts::streaming_merge::StreamingMergeBuilder;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use vigie_model::Millis;
 
 use crate::lake::Lake;
-use crate::scan::STORE;
 use crate::schema::{CLASS, EVENT_ID};
 use crate::table::{DataFile, Purpose, sentence};
 use crate::write::{DAY_MS, FileWriter, WrittenFile};
 
 /// Files of one size of a day that are merged together.
 const TIER_FILES: usize = 8;
-/// Files merged at once: each holds a batch of rows in memory.
-const MERGE_FILES_MAX: usize = 64;
+/// Files merged at once: each holds a page of records and a batch of rows in memory.
+const MERGE_FILES_MAX: usize = 32;
 /// Rows of each file held in memory while files are merged.
 const MERGE_ROWS: usize = 1024;
 /// Rows of the smallest size of files; each next one is [`TIER_FILES`] times as large.
@@ -141,31 +141,44 @@ impl Lake {
         Ok(written.into_iter().collect())
     }
 
-    /// The rows of files, each sorted, as one sorted stream that holds little of each.
+    /// The rows of files, each sorted, as one sorted stream that holds a page and a batch of each. Files are
+    /// read page by page: what reads for queries fetches whole groups of rows, which is too much for many
+    /// files at once.
     pub(crate) fn sorted(&self, files: &[DataFile]) -> Result<SendableRecordBatchStream, DataFusionError> {
-        let schema = TableSchema::from(Arc::clone(&self.schema));
-        let group = |file: &DataFile| {
-            let path = self.root.join(&file.path);
-            FileGroup::new(vec![PartitionedFile::new(path.to_string_lossy().trim_start_matches('/'), file.bytes)])
+        let rows = |file: &DataFile| -> Result<SendableRecordBatchStream, DataFusionError> {
+            let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(self.root.join(&file.path))?)?;
+            let reader = builder.with_batch_size(MERGE_ROWS).build()?;
+            let schema = Arc::clone(&self.schema);
+            let fitted = reader.map(move |batch| fit(&batch?, &schema).map_err(DataFusionError::from));
+            Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), futures::stream::iter(fitted))))
         };
-        let config = FileScanConfigBuilder::new(ObjectStoreUrl::parse(STORE)?, Arc::new(ParquetSource::new(schema)))
-            .with_file_groups(files.iter().map(group).collect())
-            .build();
-        let scan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
+        let mut streams = files.iter().map(rows).collect::<Result<Vec<_>, _>>()?;
+        if streams.len() < 2 {
+            return Ok(streams.pop().unwrap_or_else(|| Box::pin(EmptyRecordBatchStream::new(Arc::clone(&self.schema)))));
+        }
         let ascending = |name: &str| -> Result<PhysicalSortExpr, DataFusionError> {
             Ok(PhysicalSortExpr::new_default(col(name, &self.schema)?))
         };
         let order = LexOrdering::new([ascending(CLASS)?, ascending(EVENT_ID)?]);
-        let plan: Arc<dyn ExecutionPlan> = match order {
-            Some(order) if files.len() > 1 => Arc::new(SortPreservingMergeExec::new(order, scan)),
-            _ => scan,
-        };
-        let context = SessionContext::new_with_config_rt(
-            datafusion::prelude::SessionConfig::new().with_batch_size(MERGE_ROWS),
-            self.engine.runtime(),
-        );
-        execute_stream(plan, context.task_ctx())
+        let order = order.ok_or_else(|| DataFusionError::Internal("an order of two columns is an order".to_owned()))?;
+        StreamingMergeBuilder::new()
+            .with_streams(streams)
+            .with_schema(Arc::clone(&self.schema))
+            .with_expressions(&order)
+            .with_metrics(BaselineMetrics::new(&ExecutionPlanMetricsSet::new(), 0))
+            .with_batch_size(MERGE_ROWS)
+            .with_reservation(MemoryConsumer::new("merge").register(&self.engine.runtime().memory_pool))
+            .build()
     }
+}
+
+/// The columns of a schema out of rows, by name.
+fn fit(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let column = |field: &Arc<Field>| {
+        let found = batch.column_by_name(field.name()).map(Arc::clone);
+        found.unwrap_or_else(|| new_null_array(field.data_type(), batch.num_rows()))
+    };
+    RecordBatch::try_new(Arc::clone(schema), schema.fields().iter().map(column).collect())
 }
 
 #[cfg(test)]
@@ -189,7 +202,7 @@ mod tests {
     fn no_merge_becomes_too_large() {
         let sizes = |files: Vec<DataFile>| groups(files).iter().map(Vec::len).collect::<Vec<_>>();
         assert_eq!(sizes(vec![file(1, 300_000); 8]), [3, 3, 2]);
-        assert_eq!(sizes(vec![file(1, 10); 130]), [64, 64, 2]);
+        assert_eq!(sizes(vec![file(1, 10); 66]), [32, 32, 2]);
         assert!(sizes(vec![file(1, 600_000); 8]).is_empty());
         assert_eq!(sizes([vec![file(1, 2_000_000)], vec![file(1, 10); 2]].concat()), [2]);
     }

@@ -1,7 +1,6 @@
 //! Which events are there already (design D9a): an exact memory of the newest ids, and behind it the
 //! id filters of the files of a day; what a filter may hold is looked up in the file.
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -12,28 +11,36 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use vigie_model::{EventBatch, EventId};
 
-use crate::needle::Needle;
+use crate::needle::{IdFilter, Needle};
 use crate::schema::EVENT_ID;
 use crate::table::{DataFile, Version};
 use crate::write::needle_path;
 
-/// Ids kept exactly. Duplicates of a source come soon after one another.
-const RECENT_IDS_MAX: usize = 2_000_000;
+/// Ids of one age that are kept exactly, and there are two ages: duplicates of a source come soon after
+/// one another.
+const RECENT_IDS_MAX: usize = 450_000;
+/// Bytes of filters that stay in memory, and what one takes beside its own.
+const FILTER_BYTES_MAX: usize = 64 * 1024 * 1024;
+const FILTER_BYTES_MORE: usize = 512;
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     recent: HashSet<u128>,
-    order: VecDeque<u128>,
-    /// Needle files by the path of their data file; none for a file that has none.
-    needles: HashMap<String, Option<Needle>>,
+    /// The age before.
+    older: HashSet<u128>,
+    /// Filters by the path of their data file; none for a file that has none.
+    filters: HashMap<String, Option<IdFilter>>,
+    /// Bytes of all of them.
+    filter_bytes: usize,
 }
 
 impl Known {
     /// For each row whether it is new. Rows that nothing names are.
     pub(crate) fn fresh(&mut self, root: &Path, version: &Version, batches: &[EventBatch]) -> io::Result<Vec<bool>> {
         let files: HashSet<&str> = version.files.iter().map(|file| file.path.as_str()).collect();
-        self.needles.retain(|path, _| files.contains(path.as_str()));
+        self.filters.retain(|path, _| files.contains(path.as_str()));
+        self.filter_bytes = self.filters.values().map(filter_bytes).sum();
         let count = batches.iter().map(EventBatch::len).sum();
         let mut seen = HashSet::with_capacity(count);
         let mut fresh = Vec::with_capacity(count);
@@ -41,7 +48,8 @@ impl Known {
         let all: Vec<(EventId, bool)> =
             batches.iter().flat_map(|batch| batch.ids.iter().copied().zip(batch.is_named.iter().copied())).collect();
         for (row, (id, is_named)) in all.iter().enumerate() {
-            let is_known = *is_named && (!seen.insert(id.0) || self.recent.contains(&id.0));
+            let is_known =
+                *is_named && (!seen.insert(id.0) || self.recent.contains(&id.0) || self.older.contains(&id.0));
             fresh.push(!is_known);
             if !*is_named || is_known {
                 continue;
@@ -49,13 +57,8 @@ impl Known {
             let micros = id.occurred().saturating_mul(1000);
             let of_the_time = |file: &&DataFile| (file.time_min..=file.time_max).contains(&micros);
             for file in version.files.iter().filter(of_the_time) {
-                let needle = self.needles.entry(file.path.clone()).or_insert_with(|| {
-                    let mut needle = Needle::open(&root.join(needle_path(&file.path))).ok()?;
-                    needle.load_ids().ok()?;
-                    Some(needle)
-                });
                 // A file without a filter is looked into.
-                if needle.as_ref().is_none_or(|needle| needle.may_hold_id(id.0).unwrap_or(true)) {
+                if self.filter(root, file).is_none_or(|filter| filter.may_hold(id.0)) {
                     doubtful.entry(&file.path).or_default().push(row);
                 }
             }
@@ -72,19 +75,33 @@ impl Known {
         Ok(fresh)
     }
 
+    fn filter(&mut self, root: &Path, file: &DataFile) -> Option<&IdFilter> {
+        if !self.filters.contains_key(&file.path) {
+            let filter = Needle::open(&root.join(needle_path(&file.path))).and_then(|needle| needle.ids()).ok();
+            self.filter_bytes += filter_bytes(&filter);
+            if self.filter_bytes > FILTER_BYTES_MAX {
+                self.filters.clear();
+                self.filter_bytes = filter_bytes(&filter);
+            }
+            self.filters.insert(file.path.clone(), filter);
+        }
+        self.filters.get(&file.path)?.as_ref()
+    }
+
     /// Remembers ids that were committed.
     pub(crate) fn remember(&mut self, ids: impl Iterator<Item = u128>) {
         for id in ids {
-            if self.recent.insert(id) {
-                self.order.push_back(id);
+            if self.recent.len() >= RECENT_IDS_MAX {
+                std::mem::swap(&mut self.recent, &mut self.older);
+                self.recent.clear();
             }
-        }
-        while self.order.len() > RECENT_IDS_MAX {
-            if let Some(id) = self.order.pop_front() {
-                self.recent.remove(&id);
-            }
+            self.recent.insert(id);
         }
     }
+}
+
+fn filter_bytes(filter: &Option<IdFilter>) -> usize {
+    filter.as_ref().map_or(0, IdFilter::held_bytes) + FILTER_BYTES_MORE
 }
 
 /// Which of the wanted ids a file has.

@@ -175,7 +175,7 @@ impl Lake {
     fn write_days(&self, batches: &[EventBatch], fresh: &[bool]) -> std::io::Result<Vec<WrittenFile>> {
         let mut written = Vec::new();
         for (day, rows) in by_day(batches, &self.columns, |row| fresh.get(row).copied().unwrap_or(true)) {
-            let mut file = FileWriter::new(&self.root, day, &self.schema, &self.columns)?;
+            let mut file = FileWriter::fresh(&self.root, day, &self.schema, &self.columns)?;
             for rows in rows.chunks(WRITE_ROWS) {
                 file.write(&record_batch(batches, &self.columns, rows, &self.schema)?)?;
             }

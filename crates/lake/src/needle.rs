@@ -101,6 +101,33 @@ impl Hasher for Mixed {
     }
 }
 
+/// Places of [`Last`]: they fit into the fastest memory of a processor.
+const LAST_KEYS: usize = 2048;
+
+/// See [`NeedleBuilder`].
+#[derive(Debug)]
+struct Last(Box<[u64; LAST_KEYS]>);
+
+impl Default for Last {
+    fn default() -> Last {
+        // No place holds a key that belongs to it: 0 belongs to the first only, which holds 1.
+        let mut places = Box::new([0; LAST_KEYS]);
+        if let Some(first) = places.first_mut() {
+            *first = 1;
+        }
+        Last(places)
+    }
+}
+
+impl Last {
+    fn is_again(&mut self, key: u64) -> bool {
+        match self.0.get_mut(key as usize % LAST_KEYS) {
+            Some(place) => std::mem::replace(place, key) == key,
+            None => false,
+        }
+    }
+}
+
 /// Collects the filters of one file.
 #[derive(Debug, Default)]
 pub(crate) struct NeedleBuilder {
@@ -110,6 +137,8 @@ pub(crate) struct NeedleBuilder {
     /// Keys of the block that is open, each once, in the order in which they came.
     keys: Vec<u64>,
     known: HashSet<u64, BuildHasherDefault<Mixed>>,
+    /// The key that came last to each place: most keys come again soon, and are passed over here.
+    last: Last,
     ids: Vec<u64>,
     rows_in_block: usize,
 }
@@ -117,9 +146,17 @@ pub(crate) struct NeedleBuilder {
 impl NeedleBuilder {
     /// Adds a token or value of the row that comes.
     pub(crate) fn key(&mut self, key: u64) {
+        if self.last.is_again(key) {
+            return;
+        }
         if self.known.insert(key) {
             self.keys.push(key);
         }
+    }
+
+    /// Whether no row is in the open block yet.
+    pub(crate) fn is_block_empty(&self) -> bool {
+        self.rows_in_block == 0
     }
 
     /// Ends a row, which has this id.
@@ -142,6 +179,7 @@ impl NeedleBuilder {
         }
         self.keys.clear();
         self.known.clear();
+        self.last = Last::default();
         self.rows_in_block = 0;
     }
 
@@ -183,8 +221,28 @@ pub(crate) struct Needle {
     /// Shape of each block, and where its fingerprints begin.
     blocks: Vec<(Shape, u64)>,
     ids: (Shape, u64),
-    /// Fingerprints of ids, where they were loaded.
-    loaded_ids: Vec<u8>,
+}
+
+/// The ids of one file.
+#[derive(Debug)]
+pub(crate) struct IdFilter {
+    shape: Shape,
+    bytes: Vec<u8>,
+}
+
+impl IdFilter {
+    /// Bytes that it holds in memory.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Whether the file may hold an event.
+    pub(crate) fn may_hold(&self, id: u128) -> bool {
+        let read = |place: usize| {
+            self.bytes.get(place * 2..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u16::from_le_bytes(*bytes))
+        };
+        self.shape.segment_length == 0 || fuse::may_hold(self.shape, id_key(id), read)
+    }
 }
 
 impl Needle {
@@ -214,7 +272,7 @@ impl Needle {
             at += if shape.segment_length == 0 { 0 } else { shape.len() as u64 };
         }
         let ids = (numbers.shape()?, at);
-        Ok(Needle { file, rows, blocks, ids, loaded_ids: Vec::new() })
+        Ok(Needle { file, rows, blocks, ids })
     }
 
     /// For each block whether it may hold what is wanted.
@@ -222,24 +280,12 @@ impl Needle {
         self.blocks.iter().map(|&(shape, at)| want.holds(&mut |key| self.ask::<u8, 1>(shape, at, key))).collect()
     }
 
-    /// Takes the filter of ids into memory: for files that new events are compared with.
-    pub(crate) fn load_ids(&mut self) -> io::Result<()> {
+    /// The filter of ids, in memory.
+    pub(crate) fn ids(&self) -> io::Result<IdFilter> {
         let (shape, at) = self.ids;
         let mut bytes = vec![0; if shape.segment_length == 0 { 0 } else { shape.len() * 2 }];
         self.file.read_exact_at(&mut bytes, at)?;
-        self.loaded_ids = bytes;
-        Ok(())
-    }
-
-    /// Whether the file may hold an event.
-    pub(crate) fn may_hold_id(&self, id: u128) -> io::Result<bool> {
-        if !self.loaded_ids.is_empty() {
-            let read = |place: usize| {
-                self.loaded_ids.get(place * 2..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u16::from_le_bytes(*bytes))
-            };
-            return Ok(fuse::may_hold(self.ids.0, id_key(id), read));
-        }
-        self.ask::<u16, 2>(self.ids.0, self.ids.1, id_key(id))
+        Ok(IdFilter { shape, bytes })
     }
 
     fn ask<F: Fingerprint, const WIDTH: usize>(&self, shape: Shape, at: u64, key: u64) -> io::Result<bool>
@@ -324,8 +370,9 @@ mod tests {
         assert!(one[2] && one.iter().filter(|holds| **holds).count() <= 2, "{one:?}");
         let either = Want::either(vec![Want::Key(hash(b"host-1")), Want::Key(hash(b"host-4999"))]);
         assert!(blocks(either.clone())[0] && blocks(either)[4]);
-        assert!((0..5000u128).all(|row| needle.may_hold_id(row << 80 | 7).unwrap()));
-        assert!((0..5000u128).filter(|row| needle.may_hold_id(row << 80 | 8).unwrap()).count() < 5);
+        let ids = needle.ids().unwrap();
+        assert!((0..5000u128).all(|row| ids.may_hold(row << 80 | 7)));
+        assert!((0..5000u128).filter(|row| ids.may_hold(row << 80 | 8)).count() < 5);
     }
 
     #[test]

@@ -60,7 +60,7 @@ impl Lake {
                 return Err("rebuilding would change the ids of events; nothing of this day was changed".to_owned());
             }
             held.append(&made);
-            if held.len() >= GROUP_ROWS || held.raw_bytes() >= HELD_BYTES_MAX {
+            if held.len() >= GROUP_ROWS || held.held_bytes() >= HELD_BYTES_MAX {
                 written.extend(self.write_held(&held)?);
                 held = EventBatch::new(&self.columns);
             }

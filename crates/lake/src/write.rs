@@ -30,7 +30,8 @@ use crate::token;
 pub(crate) const GROUP_ROWS: usize = 128 * 1024;
 /// Bytes of a page of records before compression.
 const RAW_PAGE_BYTES: usize = 4 * 1024 * 1024;
-/// Level of compression.
+/// Level of compression of files that are merged soon, and of those that stay.
+const ZSTD_LEVEL_FRESH: i32 = 1;
 const ZSTD_LEVEL: i32 = 3;
 /// Milliseconds of a day.
 pub(crate) const DAY_MS: i64 = 86_400_000;
@@ -88,12 +89,21 @@ pub(crate) struct FileWriter {
 impl FileWriter {
     /// Begins a file of one day in the folder of a table.
     pub(crate) fn new(root: &Path, day: i32, schema: &SchemaRef, columns: &[Column]) -> io::Result<FileWriter> {
+        FileWriter::with_level(root, day, schema, columns, ZSTD_LEVEL)
+    }
+
+    /// The same for new events, which are written again when files are merged: quickly.
+    pub(crate) fn fresh(root: &Path, day: i32, schema: &SchemaRef, columns: &[Column]) -> io::Result<FileWriter> {
+        FileWriter::with_level(root, day, schema, columns, ZSTD_LEVEL_FRESH)
+    }
+
+    fn with_level(root: &Path, day: i32, schema: &SchemaRef, columns: &[Column], level: i32) -> io::Result<FileWriter> {
         let folder = day_folder(day);
         std::fs::create_dir_all(root.join(&folder))?;
         std::fs::create_dir_all(root.join("_vigie/needle"))?;
         let path = format!("{folder}/{}", new_name());
         let file = File::create_new(root.join(&path))?;
-        let writer = ArrowWriter::try_new(file, Arc::clone(schema), Some(properties(schema))).map_err(io::Error::other)?;
+        let writer = ArrowWriter::try_new(file, Arc::clone(schema), Some(properties(schema, level))).map_err(io::Error::other)?;
         let entities = columns
             .iter()
             .filter(|column| column.index.is_some())
@@ -115,18 +125,24 @@ impl FileWriter {
         let texts = |name: &str| column(name).and_then(|array| array.as_string_opt::<i32>());
         let bytes = |name: &str| column(name).and_then(|array| array.as_binary_opt::<i32>());
         let (raw, raw_binary, ids) = (texts(RAW), bytes(RAW_BINARY), bytes(EVENT_ID));
-        let entities: Vec<_> = self.entities.iter().filter_map(|(name, seed)| Some((*seed, texts(name)?))).collect();
+        let mut entities: Vec<_> =
+            self.entities.iter().filter_map(|(name, seed)| Some((*seed, texts(name)?, None))).collect();
         for row in 0..batch.num_rows() {
             let needle = &mut self.needle;
+            if needle.is_block_empty() {
+                entities.iter_mut().for_each(|(_, _, before)| *before = None);
+            }
             if let Some(text) = raw.filter(|raw| raw.is_valid(row)) {
                 token::each_token(text.value(row).as_bytes(), &mut |key| needle.key(key));
             }
             if let Some(text) = raw_binary.filter(|raw| raw.is_valid(row)) {
                 token::each_token(text.value(row), &mut |key| needle.key(key));
             }
-            for (seed, array) in &entities {
-                if array.is_valid(row) {
-                    let value = array.value(row).as_bytes();
+            for (seed, array, before) in &mut entities {
+                let value = array.value(row).as_bytes();
+                // Rows that lie together often have the same value, and the block has it once.
+                if array.is_valid(row) && *before != Some(value) {
+                    *before = Some(value);
                     needle.key(token::hash_value(*seed, value));
                     // Most of them are tokens of the record too, and cost nothing then.
                     token::each_token(value, &mut |key| needle.key(key));
@@ -179,14 +195,14 @@ pub(crate) fn sync_folder(file: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn properties(schema: &SchemaRef) -> WriterProperties {
+fn properties(schema: &SchemaRef, level: i32) -> WriterProperties {
     let raw = ColumnPath::from(RAW);
     let position = |name: &str| schema.index_of(name).ok().and_then(|at| i32::try_from(at).ok()).unwrap_or(0);
     let sorted = |name: &str| SortingColumn { column_idx: position(name), descending: false, nulls_first: false };
     WriterProperties::builder()
         .set_created_by(format!("vigie {}", env!("CARGO_PKG_VERSION")))
         .set_key_value_metadata(Some(vec![KeyValue::new("vigie.format".to_owned(), FORMAT.to_string())]))
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL).unwrap_or_default()))
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(level).unwrap_or_default()))
         .set_max_row_group_row_count(Some(GROUP_ROWS))
         .set_data_page_row_count_limit(BLOCK_ROWS)
         .set_write_batch_size(BLOCK_ROWS)
@@ -229,7 +245,7 @@ pub(crate) fn by_day(batches: &[EventBatch], columns: &[Column], is_kept: impl F
     }
     let class = columns.iter().position(|column| column.name == CLASS);
     let class_of = |place: &Place| match class.and_then(|at| batches.get(place.batch)?.columns.get(at)) {
-        Some(ColumnValues::Integer(values)) => values.get(place.row).copied().flatten().unwrap_or(0),
+        Some(ColumnValues::Integer(values)) => values.get(place.row).unwrap_or(0),
         _ => 0,
     };
     for rows in days.values_mut() {
@@ -284,7 +300,7 @@ impl<'b> Chosen<'b> {
     fn promoted(&self, kind: ColumnKind, number: usize) -> ArrayRef {
         let values = |batch: &'b EventBatch| batch.columns.get(number);
         let integer = |batch, row: usize| match values(batch) {
-            Some(ColumnValues::Integer(values)) => values.get(row).copied().flatten(),
+            Some(ColumnValues::Integer(values)) => values.get(row),
             _ => None,
         };
         match kind {
@@ -302,7 +318,7 @@ impl<'b> Chosen<'b> {
                 let mut builder = BooleanBuilder::with_capacity(self.rows.len());
                 self.each(|batch, row| {
                     builder.append_option(match values(batch) {
-                        Some(ColumnValues::Boolean(values)) => values.get(row).copied().flatten(),
+                        Some(ColumnValues::Boolean(values)) => values.get(row),
                         _ => None,
                     });
                 });

@@ -18,7 +18,7 @@ mod tokens;
 
 pub mod limits;
 
-pub use column::{Column, ColumnKind, ColumnValues, EventBatch, TextColumn};
+pub use column::{Column, ColumnKind, ColumnValues, EventBatch, TextColumn, ValueColumn};
 pub use event::{Event, EventFacts, EventRef};
 pub use finding::{Evidence, Finding, Reference, RuleFacts, Severity};
 pub use id::{EventId, LogType, NameSpace, Tenant, finding_uid};

@@ -155,19 +155,8 @@ fn fill(segment: &Path, damage: &Damage) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use vigie_model::{Delivery, Tenant};
-
     use super::*;
-    use crate::spool::{Spool, encode};
-
-    fn write(folder: &Path, texts: &[&str]) -> Vec<Position> {
-        let entry = |text: &&str| {
-            let body = text.as_bytes().to_vec();
-            encode(&Delivery { tenant: Tenant::default(), log: None, source: "test".to_owned(), number: None, body }, 7, 1)
-                .unwrap()
-        };
-        Spool::open(folder).unwrap().append(&texts.iter().map(entry).collect::<Vec<_>>()).unwrap()
-    }
+    use crate::spool::write;
 
     #[test]
     fn every_damaged_byte_is_kept_aside_and_the_rest_stays_where_it_was() {

@@ -18,7 +18,7 @@ use vigie_model::{Answer, Delivery, EventBatch, Intake, LaneMark, Millis, Receip
 
 use crate::journal::{Journal, Reach};
 use crate::shape::Shaper;
-use crate::spool::{self, Damage, Position, Span, Spool};
+use crate::spool::{self, Damage, Entering, Position, Span, Spool};
 
 /// Deliveries that wait for the spool thread.
 const WAITING_MAX: usize = 1024;
@@ -27,8 +27,8 @@ const WRITE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Deliveries written and flushed at once.
 const WRITE_ENTRIES_MAX: usize = 1000;
 /// Bytes of rows that wait in memory for the commit; beyond it they are read again from the spool.
-const READY_BYTES_MAX: usize = 96 * 1024 * 1024;
-/// Bytes of records up to which deliveries are copied together.
+const READY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of rows up to which deliveries are copied together.
 const PART_BYTES_MAX: usize = 256 * 1024;
 /// How long what is on disk waits for room in memory before it is acknowledged: senders are slowed to
 /// the rate of commits, and rows that were shaped once are not shaped again.
@@ -44,7 +44,7 @@ const RETRY_MAX: Duration = Duration::from_secs(10);
 pub struct Cadence {
     /// The longest that a row waits before its commit begins.
     pub wait: Duration,
-    /// Bytes of records after which a commit begins at once.
+    /// Bytes of rows in memory after which a commit begins at once.
     pub bytes: usize,
 }
 
@@ -75,10 +75,19 @@ pub struct IntakeState {
 
 /// A delivery on its way to the spool.
 struct Waiting {
-    bytes: Vec<u8>,
+    /// What the spool has in front of the body.
+    head: Vec<u8>,
+    /// The body is what the rows' buffer of records begins with: so many bytes.
+    body_bytes: usize,
     rows: EventBatch,
     receipt: Receipt,
     answer: Answer,
+}
+
+impl Waiting {
+    fn entering(&self) -> Entering<'_> {
+        Entering { head: &self.head, body: self.rows.raw.buffer().get(..self.body_bytes).unwrap_or_default() }
+    }
 }
 
 /// A delivery on disk on its way to a commit.
@@ -224,9 +233,9 @@ impl PushIntake {
 
 impl Intake for PushIntake {
     fn deliver(&self, delivery: Delivery, answer: Answer) {
-        match self.prepare(&delivery) {
-            Ok((bytes, rows, receipt)) => {
-                let waiting = Waiting { bytes, rows, receipt, answer };
+        match self.prepare(delivery) {
+            Ok((head, body_bytes, rows, receipt)) => {
+                let waiting = Waiting { head, body_bytes, rows, receipt, answer };
                 let refused = match &self.queue {
                     Some(queue) => queue.try_send(waiting).err(),
                     None => None,
@@ -241,7 +250,7 @@ impl Intake for PushIntake {
 }
 
 impl PushIntake {
-    fn prepare(&self, delivery: &Delivery) -> Result<(Vec<u8>, EventBatch, Receipt), Refusal> {
+    fn prepare(&self, delivery: Delivery) -> Result<(Vec<u8>, usize, EventBatch, Receipt), Refusal> {
         let shaper = self.inner.shaper();
         if delivery.tenant != *shaper.tenant() {
             return Err(Refusal::Unavailable(format!("tenant `{}` has no lake in this service", delivery.tenant.0)));
@@ -267,9 +276,10 @@ impl PushIntake {
         let now = (self.inner.clock)();
         let next = || self.inner.next_number.fetch_add(1, Ordering::Relaxed);
         let number = delivery.number.unwrap_or_else(next);
+        let head = spool::entry_head(&delivery, number, now).map_err(Refusal::Unavailable)?;
+        let body_bytes = delivery.body.len();
         let (rows, receipt) = shaper.shape(delivery, number, now)?;
-        let bytes = spool::encode(delivery, number, now).map_err(Refusal::Unavailable)?;
-        Ok((bytes, rows, receipt))
+        Ok((head, body_bytes, rows, receipt))
     }
 }
 
@@ -308,27 +318,28 @@ fn write_spool(inner: &Inner, mut spool: Spool, waiting: &Receiver<Waiting>) {
             }
             Err(RecvTimeoutError::Disconnected) => return,
         };
-        let mut bytes: usize = batch.iter().map(|waiting| waiting.bytes.len()).sum();
+        let mut bytes: usize = batch.iter().map(|waiting| waiting.body_bytes).sum();
         while bytes < WRITE_BYTES_MAX && batch.len() < WRITE_ENTRIES_MAX {
             match waiting.try_recv() {
                 Ok(next) => {
-                    bytes += next.bytes.len();
+                    bytes += next.body_bytes;
                     batch.push(next);
                 }
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
             }
         }
-        let entries: Vec<Vec<u8>> = batch.iter_mut().map(|waiting| std::mem::take(&mut waiting.bytes)).collect();
+        let entries: Vec<Entering<'_>> = batch.iter().map(Waiting::entering).collect();
         match spool.append(&entries) {
             Ok(ends) => {
-                let mut shared = room(inner, batch.iter().map(|waiting| waiting.rows.raw_bytes()).sum());
+                let lengths: Vec<u64> = entries.iter().map(Entering::len).collect();
+                let mut shared = room(inner, batch.iter().map(|waiting| waiting.rows.held_bytes()).sum());
                 shared.state.spool_bytes = spool.bytes();
                 let mut answers = Vec::with_capacity(batch.len());
-                for ((waiting, end), entry) in batch.into_iter().zip(ends).zip(&entries) {
-                    let start = end.offset.saturating_sub(entry.len() as u64);
-                    let raw_bytes = waiting.rows.raw_bytes();
-                    let fits = shared.ready_bytes + raw_bytes <= READY_BYTES_MAX;
-                    shared.ready_bytes += if fits { raw_bytes } else { 0 };
+                for ((waiting, end), length) in batch.into_iter().zip(ends).zip(lengths) {
+                    let start = end.offset.saturating_sub(length);
+                    let held_bytes = waiting.rows.held_bytes();
+                    let fits = shared.ready_bytes + held_bytes <= READY_BYTES_MAX;
+                    shared.ready_bytes += if fits { held_bytes } else { 0 };
                     shared.ready.push_back(Ready { span: Span { start, end }, rows: fits.then_some(waiting.rows) });
                     shared.state.waiting += 1;
                     answers.push((waiting.answer, waiting.receipt));
@@ -379,9 +390,9 @@ struct Gathered {
 impl Gathered {
     /// Small deliveries go together; large ones stay as they are.
     fn add(&mut self, rows: EventBatch) {
-        self.bytes += rows.raw_bytes();
+        self.bytes += rows.held_bytes();
         match self.batches.last_mut() {
-            Some(last) if last.raw_bytes() + rows.raw_bytes() <= PART_BYTES_MAX => last.append(&rows),
+            Some(last) if last.held_bytes() + rows.held_bytes() <= PART_BYTES_MAX => last.append(&rows),
             _ => self.batches.push(rows),
         }
     }
@@ -422,7 +433,7 @@ impl Committer {
         let mut shared = self.inner.shared();
         loop {
             if let Some(ready) = shared.ready.pop_front() {
-                let taken = ready.rows.as_ref().map_or(0, EventBatch::raw_bytes);
+                let taken = ready.rows.as_ref().map_or(0, EventBatch::held_bytes);
                 shared.ready_bytes = shared.ready_bytes.saturating_sub(taken);
                 self.inner.changed.notify_all();
                 until = until.or_else(|| Some(Instant::now() + self.cadence.wait));
@@ -469,11 +480,9 @@ impl Committer {
                 Ok(entry) => {
                     // What was taken in once is taken in again, whatever the client named.
                     let shaper = self.inner.shaper();
-                    let shaped = shaper.shape(&entry.delivery, entry.number, entry.received).or_else(|_| {
-                        let delivery = Delivery { log: None, ..entry.delivery.clone() };
-                        shaper.shape(&delivery, entry.number, entry.received)
-                    });
-                    if let Ok((more, _)) = shaped {
+                    let log = entry.delivery.log.filter(|log| shaper.knows(log));
+                    let delivery = Delivery { log, ..entry.delivery };
+                    if let Ok((more, _)) = shaper.shape(delivery, entry.number, entry.received) {
                         rows.add(more);
                     }
                     return true;

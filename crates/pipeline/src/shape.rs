@@ -69,7 +69,10 @@ struct Observed {
 
 /// Rows in the making.
 struct Taking<'d> {
+    /// Without its body.
     delivery: &'d Delivery,
+    /// What records stand in.
+    body: &'d [u8],
     number: u64,
     now: Millis,
     batch: EventBatch,
@@ -99,6 +102,11 @@ impl Shaper {
         self.matches.load(Ordering::Relaxed)
     }
 
+    /// Whether it reads a log type.
+    pub fn knows(&self, log: &LogType) -> bool {
+        self.lanes.lanes.iter().any(|lane| lane.log == *log)
+    }
+
     /// How it cuts and reads records.
     pub fn lanes(&self) -> &Lanes {
         &self.lanes
@@ -109,12 +117,13 @@ impl Shaper {
         &self.tenant
     }
 
-    /// The rows of a delivery. `number` is the delivery's own: it names records that have no id, so it
-    /// must be kept with the bytes. The same delivery and number give the same rows.
+    /// The rows of a delivery, whose body they take over: records stand in it. `number` is the delivery's
+    /// own: it names records that have no id, so it must be kept with the bytes. The same delivery and
+    /// number give the same rows.
     ///
     /// # Errors
     /// When the client names a log type that nothing here reads.
-    pub fn shape(&self, delivery: &Delivery, number: u64, now: Millis) -> Result<(EventBatch, Receipt), Refusal> {
+    pub fn shape(&self, mut delivery: Delivery, number: u64, now: Millis) -> Result<(EventBatch, Receipt), Refusal> {
         let forced = match &delivery.log {
             None => None,
             Some(log) => {
@@ -122,30 +131,33 @@ impl Shaper {
                 Some(known.ok_or_else(|| Refusal::UnknownLog(log.0.clone()))?)
             }
         };
+        let body = std::mem::take(&mut delivery.body);
         let batch = EventBatch::new(&self.columns);
         let (receipt, observed) = (Receipt::default(), Observed::default());
-        let mut taking = Taking { delivery, number, now, batch, receipt, observed };
+        let mut taking = Taking { delivery: &delivery, body: &body, number, now, batch, receipt, observed };
         let mut cutter = Cutter::new(self.lanes.envelope_keys.clone(), RECORD_BYTES_MAX);
         let mut cuts = Vec::new();
-        let used = cutter.cut(&delivery.body, true, &mut cuts);
+        let used = cutter.cut(&body, true, &mut cuts);
         if cutter.shape() == Shape::Foreign {
             cuts.clear();
-            taking.quarantine(self, &delivery.body, "is no JSON");
+            taking.quarantine(self, &body, "is no JSON");
         }
         let mut reader = Reader::new(self, forced);
         for cut in &cuts {
-            let slice = |range: &std::ops::Range<usize>| delivery.body.get(range.clone()).unwrap_or_default();
+            let slice = |range: &std::ops::Range<usize>| body.get(range.clone()).unwrap_or_default();
             match cut {
                 Cut::Record(range) => self.records(slice(range), &mut reader, &mut taking),
                 Cut::Oversize(range) => taking.quarantine(self, slice(range), "is longer than the limit for one record"),
                 Cut::Reject(range, reason) => taking.quarantine(self, slice(range), reason),
             }
         }
-        let rest = delivery.body.get(used..).unwrap_or_default().trim_ascii();
+        let rest = body.get(used..).unwrap_or_default().trim_ascii();
         if cutter.shape() != Shape::Foreign && (cutter.is_open() || !rest.is_empty()) {
             taking.quarantine(self, rest, "ends before its array is closed");
         }
-        Ok((taking.batch, taking.receipt))
+        let Taking { mut batch, receipt, .. } = taking;
+        batch.raw.adopt(body);
+        Ok((batch, receipt))
     }
 
     /// The same events with their columns made anew from their records, which keep their ids: see
@@ -156,7 +168,7 @@ impl Shaper {
         for (row, &id) in stored.ids.iter().enumerate() {
             let text = |column: &TextColumn| column.get(row).map(|text| String::from_utf8_lossy(text).into_owned());
             let record = stored.raw.get(row).or_else(|| stored.raw_binary.get(row)).unwrap_or_default();
-            let log = text(&stored.logs).map(LogType).filter(|log| self.lanes.lanes.iter().any(|lane| lane.log == *log));
+            let log = text(&stored.logs).map(LogType).filter(|log| self.knows(log));
             let now = stored.ingested.get(row).copied().unwrap_or_default();
             let forced = log.as_ref().and_then(|log| self.lanes.lanes.iter().position(|lane| lane.log == *log));
             let delivery = Delivery {
@@ -168,6 +180,7 @@ impl Shaper {
             };
             let new = || Taking {
                 delivery: &delivery,
+                body: &[],
                 number: 0,
                 now,
                 batch: EventBatch::new(&self.columns),
@@ -339,7 +352,7 @@ impl Taking<'_> {
         self.batch.ids.iter_mut().for_each(|kept| *kept = id);
         self.batch.delivered.iter_mut().for_each(|kept| *kept = delivered);
         if let Some(ColumnValues::Integer(times)) = shaper.time.and_then(|time| self.batch.columns.get_mut(time)) {
-            times.iter_mut().for_each(|time| *time = Some(id.occurred()));
+            *times = [Some(id.occurred())].into_iter().collect();
         }
     }
 
@@ -402,7 +415,11 @@ impl Taking<'_> {
         batch.mappings.push(mapping.map(str::as_bytes));
         batch.reasons.push(reason.map(str::as_bytes));
         let is_text = std::str::from_utf8(record).is_ok();
-        batch.raw.push(Some(record).filter(|_| is_text));
+        if is_text {
+            batch.raw.push_within(self.body, record);
+        } else {
+            batch.raw.push(None);
+        }
         batch.raw_binary.push(Some(record).filter(|_| !is_text));
     }
 }

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,8 @@ const MAGIC_START: &[u8] = b"\xE5VG";
 pub(crate) const ENTRY_HEAD_BYTES: usize = 12;
 /// Bytes after which a segment is ended.
 const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Bytes of small entries that are written together.
+const TOGETHER_BYTES: usize = 64 * 1024;
 /// Bytes of one entry's payload: a longer length is no length.
 const PAYLOAD_BYTES_MAX: usize = 256 * 1024 * 1024;
 
@@ -51,6 +53,21 @@ struct Head {
     source: String,
 }
 
+/// One delivery on its way to the spool.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entering<'d> {
+    /// What [`entry_head`] made.
+    pub(crate) head: &'d [u8],
+    pub(crate) body: &'d [u8],
+}
+
+impl Entering<'_> {
+    /// Bytes on disk.
+    pub(crate) fn len(&self) -> u64 {
+        (self.head.len() + self.body.len()) as u64
+    }
+}
+
 /// One delivery of the spool.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
@@ -70,30 +87,31 @@ pub struct Damage {
     pub until: u64,
 }
 
-/// The bytes of an entry as they go to disk.
-pub(crate) fn encode(delivery: &Delivery, number: u64, received: Millis) -> Result<Vec<u8>, String> {
+/// What an entry has in front of a delivery's body as it goes to disk.
+pub(crate) fn entry_head(delivery: &Delivery, number: u64, received: Millis) -> Result<Vec<u8>, String> {
     let log = delivery.log.as_ref().map(|log| log.0.clone());
     let head = Head { number, received, tenant: delivery.tenant.0.clone(), log, source: delivery.source.clone() };
     let mut bytes = vec![0; ENTRY_HEAD_BYTES];
     bytes = postcard::to_extend(&head, bytes).map_err(|error| error.to_string())?;
-    bytes.extend_from_slice(&delivery.body);
-    seal(ENTRY_MAGIC, &mut bytes)?;
+    seal(ENTRY_MAGIC, &mut bytes, &delivery.body)?;
     Ok(bytes)
 }
 
 /// A filler of so many bytes, which are at least [`ENTRY_HEAD_BYTES`].
 pub(crate) fn filler(length: usize) -> Result<Vec<u8>, String> {
     let mut bytes = vec![0; length];
-    seal(FILLER_MAGIC, &mut bytes)?;
+    seal(FILLER_MAGIC, &mut bytes, &[])?;
     Ok(bytes)
 }
 
-/// Writes the head of an entry in front of its payload.
-fn seal(magic: &[u8; 4], bytes: &mut [u8]) -> Result<(), String> {
+/// Writes the head of an entry in front of its payload, which ends with `rest`.
+fn seal(magic: &[u8; 4], bytes: &mut [u8], rest: &[u8]) -> Result<(), String> {
     let (start, payload) = bytes.split_at_mut_checked(ENTRY_HEAD_BYTES).ok_or("an entry has no head")?;
-    let length = u32::try_from(payload.len()).map_err(|_| "a delivery is too long for the spool".to_owned())?;
-    let sum = crc32fast::hash(payload);
-    let numbers = [*magic, length.to_le_bytes(), sum.to_le_bytes()];
+    let length = u32::try_from(payload.len() + rest.len()).map_err(|_| "a delivery is too long for the spool".to_owned())?;
+    let mut sum = crc32fast::Hasher::new();
+    sum.update(payload);
+    sum.update(rest);
+    let numbers = [*magic, length.to_le_bytes(), sum.finalize().to_le_bytes()];
     for (space, number) in start.chunks_exact_mut(4).zip(numbers) {
         space.copy_from_slice(&number);
     }
@@ -160,7 +178,7 @@ impl Spool {
     /// # Errors
     /// When the disk refuses: nothing of this write may be acknowledged, and the segment is never
     /// written or flushed again.
-    pub(crate) fn append(&mut self, entries: &[Vec<u8>]) -> io::Result<Vec<Position>> {
+    pub(crate) fn append(&mut self, entries: &[Entering<'_>]) -> io::Result<Vec<Position>> {
         let done = self.try_append(entries);
         if done.is_err() {
             self.current = None;
@@ -168,7 +186,7 @@ impl Spool {
         done
     }
 
-    fn try_append(&mut self, entries: &[Vec<u8>]) -> io::Result<Vec<Position>> {
+    fn try_append(&mut self, entries: &[Entering<'_>]) -> io::Result<Vec<Position>> {
         let is_full = |spool: &Spool, number| spool.sizes.get(&number).is_some_and(|size| *size >= SEGMENT_BYTES_MAX);
         if self.current.as_ref().is_none_or(|(number, _)| is_full(self, *number)) {
             self.current = None;
@@ -189,11 +207,16 @@ impl Spool {
         fail::fail_point!("spool.write", |_| Err(io::Error::other("a fail point")));
         let mut at = self.sizes.get(number).copied().unwrap_or(0);
         let mut positions = Vec::with_capacity(entries.len());
+        // Small entries go together; a large body goes as it is.
+        let mut out = BufWriter::with_capacity(TOGETHER_BYTES, &mut *file);
         for entry in entries {
-            file.write_all(entry)?;
-            at += entry.len() as u64;
+            out.write_all(entry.head)?;
+            out.write_all(entry.body)?;
+            at += entry.len();
             positions.push(Position { segment: *number, offset: at });
         }
+        out.flush()?;
+        drop(out);
         fail::fail_point!("spool.flush", |_| Err(io::Error::other("a fail point")));
         file.sync_data()?;
         fail::fail_point!("spool.flushed", |_| Err(io::Error::other("a fail point")));
@@ -374,18 +397,24 @@ impl Segment {
     }
 }
 
+/// Writes deliveries of these texts to a spool.
+#[cfg(test)]
+pub(crate) fn write(folder: &Path, texts: &[&str]) -> Vec<Position> {
+    let delivery = |text: &&str| Delivery {
+        tenant: Tenant::default(),
+        log: None,
+        source: "test".to_owned(),
+        number: None,
+        body: text.as_bytes().to_vec(),
+    };
+    let heads: Vec<Vec<u8>> = texts.iter().map(|text| entry_head(&delivery(text), 7, 1).unwrap()).collect();
+    let entries = heads.iter().zip(texts).map(|(head, text)| Entering { head, body: text.as_bytes() });
+    Spool::open(folder).unwrap().append(&entries.collect::<Vec<_>>()).unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn delivery(text: &str) -> Delivery {
-        Delivery { tenant: Tenant::default(), log: None, source: "test".to_owned(), number: None, body: text.as_bytes().to_vec() }
-    }
-
-    fn write(folder: &Path, texts: &[&str]) -> Vec<Position> {
-        let entries: Vec<Vec<u8>> = texts.iter().map(|text| encode(&delivery(text), 7, 1).unwrap()).collect();
-        Spool::open(folder).unwrap().append(&entries).unwrap()
-    }
 
     fn read(folder: &Path, from: Position) -> (Vec<String>, usize) {
         let spool = Spool::open(folder).unwrap();
