@@ -1,6 +1,6 @@
 //! A search finds exactly what a full scan finds, whatever the index excludes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,6 +15,8 @@ use vigie_tests::{NoDocuments, columns, vigie};
 const QUESTIONS: usize = 5000;
 /// Of so many questions one is asked without the index too.
 const UNINDEXED_STEP: usize = 25;
+/// Microseconds of an hour.
+const HOUR_US: i64 = 3_600_000_000;
 
 fn open(data: &Path) -> Lake {
     Lake::read(&data.join("lake"), &Tenant::default(), columns().unwrap(), Arc::new(NoDocuments)).unwrap()
@@ -62,6 +64,21 @@ fn check_pages(lake: &Lake, filter: &str) {
     let end = |place: Option<&RowPlace>| place.map_or(Cell::Null, |place| Cell::Time(place.time_us));
     let count = Cell::Integer(i64::try_from(whole.len()).unwrap());
     assert_eq!(extent, [vec![end(whole.last()), end(whole.first()), count]], "{filter}");
+}
+
+/// Events by hour, as SQL counts them, are the events counted one by one.
+fn check_hours(lake: &Lake) {
+    let mut counts: BTreeMap<i64, i64> = BTreeMap::new();
+    for row in rows(lake, Ask::Sql("select time from events".to_owned())) {
+        match row[0] {
+            Cell::Time(time) => *counts.entry(time - time.rem_euclid(HOUR_US)).or_default() += 1,
+            _ => panic!("{row:?}"),
+        }
+    }
+    let wanted: Vec<Vec<Cell>> = counts.into_iter().map(|(hour, count)| vec![Cell::Time(hour), Cell::Integer(count)]).collect();
+    assert!(wanted.len() > 1, "{wanted:?}");
+    let sql = "select date_trunc('hour', time) as hour, count(*) as events from events group by hour order by hour";
+    assert_eq!(rows(lake, Ask::Sql(sql.to_owned())), wanted);
 }
 
 fn text(cell: &Cell) -> String {
@@ -266,6 +283,7 @@ fn done_lake_5_search_equals_a_full_scan() {
     for filter in ["", "operation:GetObject", "user:nobody-of-this-name"] {
         check_pages(&open(&data), filter);
     }
+    check_hours(&open(&data));
     let before: Vec<String> = scan(&open(&data)).into_iter().map(|event| event.id).collect();
     let ran = vigie(&["lake", "compact", "--data", data.to_str().unwrap()]).unwrap();
     assert_eq!(ran.code, 0, "{}", ran.err);
@@ -279,4 +297,18 @@ fn done_lake_5_search_equals_a_full_scan() {
         2 * QUESTIONS,
         hits + more
     );
+}
+
+#[test]
+fn a_far_time_has_its_hour_and_its_day() {
+    let folder = tempfile::tempdir().unwrap();
+    let far = 100_000_000_000_000_000;
+    let sql = format!(
+        "select date_trunc('hour', t), datetrunc('day', t) from \
+         (select arrow_cast(n, 'Timestamp(Microsecond, Some(\"UTC\"))') as t from (values (-1), ({far}), (null)) as v (n)) \
+         order by t"
+    );
+    let begins = |time: i64| [HOUR_US, 24 * HOUR_US].map(|length| Cell::Time(time - time.rem_euclid(length))).to_vec();
+    let wanted = [begins(-1), begins(far), vec![Cell::Null, Cell::Null]];
+    assert_eq!(rows(&open(folder.path()), Ask::Sql(sql)), wanted);
 }

@@ -24,6 +24,7 @@ mod scan;
 mod schema;
 mod table;
 mod token;
+mod truncate;
 mod word;
 mod write;
 

@@ -27,7 +27,7 @@ use vigie_model::{Ask, Canceller, Cell, Millis, QueryEngine, QueryError, Questio
 
 use crate::lake::Lake;
 use crate::schema::{EVENT_ID, INGESTED, LOG, RAW, RAW_BINARY, REASON, TIME};
-use crate::{bar, newest, ocsf, scan};
+use crate::{bar, newest, ocsf, scan, truncate};
 
 /// Bytes that all queries may hold together; what sorts and groups need more goes to disk.
 const QUERY_BYTES_MAX: usize = 384 * 1024 * 1024;
@@ -82,6 +82,7 @@ impl Engine {
         for name in GROWING_FUNCTIONS {
             state.deregister_udf(name).map_err(crate::table::sentence)?;
         }
+        state.register_udf(Arc::new(truncate::function())).map_err(crate::table::sentence)?;
         Ok(Engine { state })
     }
 
