@@ -28,6 +28,7 @@ mod readers;
 mod rebuild;
 mod reload;
 mod spool;
+mod stdin;
 
 /// The Python that `make test` set up.
 fn python() -> std::path::PathBuf {

@@ -3,7 +3,8 @@
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -12,6 +13,8 @@ use crate::binary;
 
 /// How long a request may take.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(60);
+/// Bytes of what a service says that are kept.
+const SAID_BYTES_MAX: usize = 1024 * 1024;
 
 /// A `vigie up` on a folder; dropping it kills it.
 pub struct Service {
@@ -22,6 +25,7 @@ pub struct Service {
     pub address: SocketAddr,
     /// The token that the first start showed; none later.
     pub token: Option<String>,
+    said: Arc<Mutex<String>>,
 }
 
 impl Service {
@@ -32,6 +36,17 @@ impl Service {
 
     /// Starts it under another program, such as one that makes system calls fail.
     pub fn start_under(prefix: &[&str], data: &Path, arguments: &[&str]) -> io::Result<Service> {
+        Service::begin(prefix, data, arguments, Stdio::null())
+    }
+
+    /// Starts it under another program with a pipe for its standard input; gives the end to write to.
+    pub fn start_fed(prefix: &[&str], data: &Path, arguments: &[&str]) -> io::Result<(Service, ChildStdin)> {
+        let mut service = Service::begin(prefix, data, arguments, Stdio::piped())?;
+        let pipe = service.child.stdin.take().ok_or_else(|| io::Error::other("no standard input"))?;
+        Ok((service, pipe))
+    }
+
+    fn begin(prefix: &[&str], data: &Path, arguments: &[&str], input: Stdio) -> io::Result<Service> {
         let mut command = match prefix {
             [] => Command::new(binary()),
             [program, rest @ ..] => {
@@ -44,7 +59,7 @@ impl Service {
             .args(["up", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
             .args(arguments)
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()?;
@@ -70,10 +85,10 @@ impl Service {
             let _ = child.wait();
             return Err(io::Error::other(format!("the service did not start: {said}")));
         };
-        // What it says later is read away, so that it never waits for a reader.
-        std::thread::spawn(move || io::copy(&mut lines, &mut io::sink()));
+        let said = Arc::default();
+        listen(lines, &said);
         let pid = std::fs::read_to_string(data.join("vigie.pid"))?;
-        Ok(Service { child, pid, address, token })
+        Ok(Service { child, pid, address, token, said })
     }
 
     /// Ends it at once, as a power cut would end the process.
@@ -85,6 +100,11 @@ impl Service {
     pub fn stop(mut self) -> bool {
         let _ = Command::new("kill").args(["-TERM", &self.pid]).status();
         self.child.wait().is_ok_and(|status| status.success())
+    }
+
+    /// What it said on standard error since it was ready, as far as it came.
+    pub fn said(&self) -> String {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The id of its process.
@@ -127,6 +147,21 @@ impl Drop for Service {
         }
         let _ = self.child.wait();
     }
+}
+
+/// Reads what a service says away, so that it never waits for a reader, and keeps it.
+fn listen(mut lines: BufReader<ChildStderr>, said: &Arc<Mutex<String>>) {
+    let said = Arc::clone(said);
+    std::thread::spawn(move || {
+        let mut line = Vec::new();
+        while lines.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+            let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+            if said.len() < SAID_BYTES_MAX {
+                said.push_str(&String::from_utf8_lossy(&line));
+            }
+            line.clear();
+        }
+    });
 }
 
 /// What a request was answered with.

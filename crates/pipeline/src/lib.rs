@@ -31,7 +31,7 @@ pub use keep::{JOURNAL_FORMAT, SPOOL_FORMAT, position_alone, position_beside, pu
 pub use lane::{GenericPaths, Lane, Lanes};
 pub use outcome::{Activity, Explained, Outcome, Reject, RejectReason};
 pub use proof::{ChainCounts, ChainName, DigestFormat, DigestPaths, Flaw, Proof};
-pub use shape::{Reshaped, Shaper};
+pub use shape::{Reshaped, Shaper, delivery_number};
 pub use signature::{KeyFormat, SignatureFormat};
 pub use spool::{Damage, Position};
 pub use watch::{Looked, Watch, prove};

@@ -15,7 +15,13 @@ use crate::work::wrapped;
 
 /// The bit of a delivery's number that says that the number names its records: what comes again under
 /// it was there before.
-pub(crate) const NAMED_DELIVERY: u64 = 1 << 63;
+const NAMED_DELIVERY: u64 = 1 << 63;
+
+/// The number of a delivery that these parts name. Under it the same records come each time: those that
+/// were taken in before are not stored again.
+pub fn delivery_number(parts: &[&[u8]]) -> u64 {
+    EventId::name_hash(parts) | NAMED_DELIVERY
+}
 
 /// Turns deliveries into rows. Shared by all threads that take deliveries in.
 #[derive(Debug)]

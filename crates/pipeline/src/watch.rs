@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use vigie_model::{ByteStream, Collected, Delivery, EventId, Intake, Ledger, Millis, ObjectInfo, Refusal, Source, Tenant};
+use vigie_model::{ByteStream, Collected, Delivery, Intake, Ledger, Millis, ObjectInfo, Refusal, Source, Tenant};
 use vigie_record::Cut;
 
 use crate::admit::{Admitted, Batch, guess, read_file};
@@ -18,7 +18,7 @@ use crate::gather::gather;
 use crate::inflate::each_file;
 use crate::lane::Lanes;
 use crate::proof::{DigestFormat, DigestReader, Flaw, Part, Proof, SeenFile, file_name, instant_in, judge};
-use crate::shape::NAMED_DELIVERY;
+use crate::shape::delivery_number;
 
 /// Bytes of a delivery.
 const PART_BYTES: usize = 4 * 1024 * 1024;
@@ -180,7 +180,7 @@ impl Watch<'_> {
         }
         let part = sending.part.to_le_bytes();
         let [name, object, file, version] = sending.key.map(str::as_bytes);
-        let number = EventId::name_hash(&[b"watch", name, object, file, version, &part]) | NAMED_DELIVERY;
+        let number = delivery_number(&[b"watch", name, object, file, version, &part]);
         sending.part += 1;
         loop {
             let (answer, answered) = channel();

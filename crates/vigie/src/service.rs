@@ -19,6 +19,7 @@ pub(crate) mod restore;
 pub(crate) mod rows;
 pub(crate) mod saved;
 pub(crate) mod spool;
+pub(crate) mod stdin;
 pub(crate) mod token;
 pub(crate) mod up;
 pub(crate) mod upkeep;

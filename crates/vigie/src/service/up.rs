@@ -20,6 +20,7 @@ use crate::service::data::{DataFolder, columns, free_bytes, now};
 use crate::service::documents::MappedDocuments;
 use crate::service::place;
 use crate::service::reload::{self, Reloader};
+use crate::service::stdin::{LineLog, StandardInput, Told};
 use crate::service::upkeep::{Troubles, Upkeep};
 use crate::service::watch::Watcher;
 
@@ -30,6 +31,8 @@ struct Parts {
     reloader: Arc<Reloader>,
     upkeep: Arc<Troubles>,
     watched: Arc<Mutex<Option<String>>>,
+    /// None when standard input is not taken in.
+    standard_input: Option<Told>,
     data: DataFolder,
 }
 
@@ -54,8 +57,9 @@ impl Health for Parts {
         parts.push(("upkeep".to_owned(), upkeep.is_none(), upkeep.unwrap_or_else(|| "keeps the lake in order".to_owned())));
         let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner).clone();
         parts.push(("watch".to_owned(), watched.is_none(), watched.unwrap_or_else(|| "takes watched folders in".to_owned())));
+        parts.extend(self.standard_input.as_ref().map(Told::report));
         let figure = |name: &str, help: &str, value: u64| (name.to_owned(), help.to_owned(), value as f64);
-        let figures = vec![
+        let mut figures = vec![
             figure("vigie_spool_bytes", "Bytes of deliveries on disk", intake.spool_bytes),
             figure("vigie_spool_waiting", "Deliveries on disk that no commit holds yet", intake.waiting),
             figure("vigie_events_stored", "Events stored since start", intake.stored),
@@ -66,12 +70,18 @@ impl Health for Parts {
             figure("vigie_lake_bytes", "Bytes of data files of the table", size.bytes),
             figure("vigie_disk_free_bytes", "Bytes free where the data folder is", free.unwrap_or(0)),
         ];
+        if let Some((accepted, rejected)) = self.standard_input.as_ref().map(Told::counts) {
+            figures.push(figure("vigie_stdin_records", "Records taken in from standard input since start", accepted));
+            figures.push(figure("vigie_stdin_rejected", "Records of standard input in quarantine since start", rejected));
+        }
         HealthReport { is_ready: parts.iter().take(2).all(|(_, is_well, _)| *is_well), parts, figures }
     }
 }
 
 pub(crate) fn run(options: &UpOptions) -> Result<ExitCode, Error> {
     let content = Content::load(options.content.as_deref())?;
+    let tenant = Tenant::default();
+    let lines = options.stdin.as_deref().map(|named| LineLog::parse(named, &content, &tenant)).transpose()?;
     let given = Given { http: options.listen, wait_seconds: options.commit_seconds, watch: options.watch.clone() };
     let config = Config::load(options.config.as_deref(), &options.data, &given)?;
     let data = DataFolder::new(&options.data);
@@ -79,7 +89,6 @@ pub(crate) fn run(options: &UpOptions) -> Result<ExitCode, Error> {
         place::refuse_network(&data.root)?;
     }
     let _locked = data.lock()?;
-    let tenant = Tenant::default();
     let state = Arc::new(State::open(&data.state()).map_err(Error::Failed)?);
     let listeners = listen(&config, &tenant)?;
     let address = listeners.http.local_addr()?;
@@ -95,6 +104,7 @@ pub(crate) fn run(options: &UpOptions) -> Result<ExitCode, Error> {
     runtime.spawn(reload::each(hangups, Arc::clone(&reloader)));
     greet(&state, &data, address, &tenant)?;
     let watcher = Watcher::start(&intake, Arc::clone(&state) as _, &content, &config, &tenant)?;
+    let standard_input = lines.map(|log| StandardInput::start(&intake, log, &tenant)).transpose()?;
     let ports = Ports {
         intake: Arc::clone(&intake) as _,
         engine: Arc::clone(&lake) as _,
@@ -108,6 +118,7 @@ pub(crate) fn run(options: &UpOptions) -> Result<ExitCode, Error> {
             reloader,
             upkeep: upkeep.troubles(),
             watched: watcher.troubles(),
+            standard_input: standard_input.as_ref().map(StandardInput::told),
             data,
         }),
     };
@@ -115,6 +126,7 @@ pub(crate) fn run(options: &UpOptions) -> Result<ExitCode, Error> {
     runtime.block_on(vigie_serve::serve(listeners, ports, stopped)).map_err(Error::Failed)?;
     drop(runtime);
     drop(watcher);
+    drop(standard_input);
     drop(upkeep);
     // The last owner of the intake commits what waits.
     drop(intake);
