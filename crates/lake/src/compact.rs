@@ -114,7 +114,8 @@ impl Lake {
         Ok(done)
     }
 
-    /// Writes the rows of files of one day, in order, as one file; none when no row is left.
+    /// Writes the rows of files of one day, in order, as one file; none when no row is left. It has all
+    /// columns, whichever of them its rows had.
     pub(crate) async fn rewrite(
         &self,
         files: &[DataFile],
@@ -133,7 +134,7 @@ impl Lake {
             }
             let writer = match &mut file {
                 Some(writer) => writer,
-                None => file.insert(FileWriter::new(&self.root, day, &self.schema, &self.columns).map_err(failed)?),
+                None => file.insert(FileWriter::new(&self.root, day, &self.stored, &self.columns).map_err(failed)?),
             };
             writer.write(&batch).map_err(failed)?;
         }
@@ -141,9 +142,10 @@ impl Lake {
         Ok(written.into_iter().collect())
     }
 
-    /// The rows of files, each sorted, as one sorted stream that holds little of each.
+    /// The rows of files, each sorted, as one sorted stream that holds little of each. A column that a file
+    /// lacks has no values.
     pub(crate) fn sorted(&self, files: &[DataFile]) -> Result<SendableRecordBatchStream, DataFusionError> {
-        let schema = TableSchema::from(Arc::clone(&self.schema));
+        let schema = TableSchema::from(Arc::clone(&self.stored));
         let group = |file: &DataFile| {
             let path = self.root.join(&file.path);
             FileGroup::new(vec![PartitionedFile::new(path.to_string_lossy().trim_start_matches('/'), file.bytes)])
@@ -153,7 +155,7 @@ impl Lake {
             .build();
         let scan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
         let ascending = |name: &str| -> Result<PhysicalSortExpr, DataFusionError> {
-            Ok(PhysicalSortExpr::new_default(col(name, &self.schema)?))
+            Ok(PhysicalSortExpr::new_default(col(name, &self.stored)?))
         };
         let order = LexOrdering::new([ascending(CLASS)?, ascending(EVENT_ID)?]);
         let plan: Arc<dyn ExecutionPlan> = match order {
