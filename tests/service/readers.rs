@@ -12,14 +12,15 @@ use crate::python;
 
 const SUMS: &str = "select count(*), count(distinct metadata_uid), sum(class_uid), sum(length(raw)) from events";
 
-struct Reader {
+/// Another engine over a table.
+pub(crate) struct Reader {
     child: Child,
     questions: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
 
 impl Reader {
-    fn new(engine: &str, table: &Path) -> Reader {
+    pub(crate) fn new(engine: &str, table: &Path) -> Reader {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("service/readers.py");
         let mut child = Command::new(python())
             .arg(script)
@@ -33,7 +34,7 @@ impl Reader {
         Reader { child, questions, answers }
     }
 
-    fn ask(&mut self, sql: &str) -> Vec<i128> {
+    pub(crate) fn ask(&mut self, sql: &str) -> Vec<i128> {
         writeln!(self.questions, "{sql}").unwrap();
         let mut line = String::new();
         self.answers.read_line(&mut line).unwrap();
@@ -41,13 +42,14 @@ impl Reader {
         rows[0].iter().map(|cell| cell.parse().unwrap_or(0)).collect()
     }
 
-    fn end(mut self) {
+    pub(crate) fn end(mut self) {
         drop(self.questions);
         assert!(self.child.wait().unwrap().success());
     }
 }
 
-fn ours(data: &Path, sql: &str) -> Vec<i128> {
+/// The first row of an answer of ours.
+pub(crate) fn ours(data: &Path, sql: &str) -> Vec<i128> {
     let ran = vigie(&["sql", sql, "--data", data.to_str().unwrap(), "-o", "csv"]).unwrap();
     let row = ran.out.lines().nth(1).expect(&ran.err);
     row.split(',').map(|cell| cell.parse().unwrap_or(0)).collect()

@@ -114,7 +114,8 @@ impl Lake {
         Ok(done)
     }
 
-    /// Writes the rows of files of one day, in order, as one file; none when no row is left.
+    /// Writes the rows of files of one day, in order, as one file; none when no row is left. It has all
+    /// columns, whichever of them its rows had.
     pub(crate) async fn rewrite(
         &self,
         files: &[DataFile],
@@ -133,7 +134,7 @@ impl Lake {
             }
             let writer = match &mut file {
                 Some(writer) => writer,
-                None => file.insert(FileWriter::new(&self.root, day, &self.schema, &self.columns).map_err(failed)?),
+                None => file.insert(FileWriter::new(&self.root, day, &self.stored, &self.columns).map_err(failed)?),
             };
             writer.write(&batch).map_err(failed)?;
         }
@@ -143,27 +144,27 @@ impl Lake {
 
     /// The rows of files, each sorted, as one sorted stream that holds a page and a batch of each. Files are
     /// read page by page: what reads for queries fetches whole groups of rows, which is too much for many
-    /// files at once.
+    /// files at once. A column that a file lacks has no values.
     pub(crate) fn sorted(&self, files: &[DataFile]) -> Result<SendableRecordBatchStream, DataFusionError> {
         let rows = |file: &DataFile| -> Result<SendableRecordBatchStream, DataFusionError> {
             let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(self.root.join(&file.path))?)?;
             let reader = builder.with_batch_size(MERGE_ROWS).build()?;
-            let schema = Arc::clone(&self.schema);
+            let schema = Arc::clone(&self.stored);
             let fitted = reader.map(move |batch| fit(&batch?, &schema).map_err(DataFusionError::from));
-            Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), futures::stream::iter(fitted))))
+            Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.stored), futures::stream::iter(fitted))))
         };
         let mut streams = files.iter().map(rows).collect::<Result<Vec<_>, _>>()?;
         if streams.len() < 2 {
-            return Ok(streams.pop().unwrap_or_else(|| Box::pin(EmptyRecordBatchStream::new(Arc::clone(&self.schema)))));
+            return Ok(streams.pop().unwrap_or_else(|| Box::pin(EmptyRecordBatchStream::new(Arc::clone(&self.stored)))));
         }
         let ascending = |name: &str| -> Result<PhysicalSortExpr, DataFusionError> {
-            Ok(PhysicalSortExpr::new_default(col(name, &self.schema)?))
+            Ok(PhysicalSortExpr::new_default(col(name, &self.stored)?))
         };
         let order = LexOrdering::new([ascending(CLASS)?, ascending(EVENT_ID)?]);
         let order = order.ok_or_else(|| DataFusionError::Internal("an order of two columns is an order".to_owned()))?;
         StreamingMergeBuilder::new()
             .with_streams(streams)
-            .with_schema(Arc::clone(&self.schema))
+            .with_schema(Arc::clone(&self.stored))
             .with_expressions(&order)
             .with_metrics(BaselineMetrics::new(&ExecutionPlanMetricsSet::new(), 0))
             .with_batch_size(MERGE_ROWS)

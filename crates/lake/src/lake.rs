@@ -11,7 +11,7 @@ use vigie_model::{Column, Committed, Documents, EventBatch, LaneMark, Store, Ten
 
 use crate::ids::Known;
 use crate::query::{Engine, QUERY_TIME_MAX};
-use crate::schema::{delta_fields, file_schema};
+use crate::schema::{TABLE_COLUMNS_MAX, check_list, delta_fields, file_schema, missing_fields, stored_schema};
 use crate::table::{Purpose, Table, Version};
 use crate::write::{FileWriter, WrittenFile, by_day, record_batch};
 
@@ -24,6 +24,8 @@ pub struct Lake {
     pub(crate) root: PathBuf,
     pub(crate) columns: Vec<Column>,
     pub(crate) schema: SchemaRef,
+    /// The schema of files that are written from other files: it has the table's other columns too.
+    pub(crate) stored: SchemaRef,
     pub(crate) documents: Arc<dyn Documents>,
     pub(crate) engine: Engine,
     /// Whether queries ask the needle index.
@@ -52,18 +54,16 @@ pub fn table_folder(lake: &Path, tenant: &Tenant) -> PathBuf {
 }
 
 impl Lake {
-    /// Opens a tenant's table to read and write; it is made when it is missing.
+    /// Opens a tenant's table to read and write; it is made when it is missing. Columns that it lacks are
+    /// added to it: older events have no values in them until a rebuild. What it has beside these columns
+    /// stays.
     ///
     /// # Errors
     /// A sentence that says what cannot be used, and why.
     pub fn open(lake: &Path, tenant: &Tenant, columns: Vec<Column>, documents: Arc<dyn Documents>) -> Result<Lake, String> {
-        let made = Lake::new(lake, tenant, columns, documents)?;
-        let table = made.runtime.block_on(async {
-            match Table::open(&made.root).await? {
-                Some(table) => Ok(table),
-                None => Table::create(&made.root, delta_fields(&made.schema)).await,
-            }
-        })?;
+        let mut made = Lake::new(lake, tenant, columns, documents)?;
+        let (table, stored) = made.runtime.block_on(made.table_to_write())?;
+        made.stored = stored;
         // The table's folder, the tenant's, the lake's, and the one that the lake lies in: what is flushed in
         // a folder whose own name is not on disk is gone after a power cut.
         let flushed = made.root.ancestors().take(4).try_for_each(|folder| std::fs::File::open(folder)?.sync_all());
@@ -73,7 +73,35 @@ impl Lake {
         Ok(made)
     }
 
-    /// Opens a tenant's table to read, beside whoever writes it. A missing table has no events.
+    /// The table with all columns of the list, and the schema of files that are written from its files.
+    async fn table_to_write(&self) -> Result<(Table, SchemaRef), String> {
+        let wanted = delta_fields(&self.schema);
+        let Some(mut table) = Table::open(&self.root).await? else {
+            return Ok((Table::create(&self.root, wanted).await?, Arc::clone(&self.schema)));
+        };
+        let there = table.fields();
+        let stored = stored_schema(&self.schema, &there).map_err(|why| self.refused(&why))?;
+        let missing = missing_fields(&there, &wanted).map_err(|why| self.refused(&why))?;
+        if missing.is_empty() {
+            return Ok((table, stored));
+        }
+        let (have, more) = (there.len(), missing.len());
+        if have + more > TABLE_COLUMNS_MAX {
+            return Err(self.refused(&format!(
+                "the table has {have} columns and would get {more} more, and it may have {TABLE_COLUMNS_MAX}: name fewer new ones"
+            )));
+        }
+        table.add_fields(missing).await?;
+        Ok((table, stored))
+    }
+
+    /// Why this table cannot be used, with its folder.
+    fn refused(&self, why: &str) -> String {
+        format!("`{}`: {why}", self.root.display())
+    }
+
+    /// Opens a tenant's table to read, beside whoever writes it. A missing table has no events. Columns
+    /// that the table lacks have no values; those that it has beside these are not seen.
     ///
     /// # Errors
     /// A sentence that says what cannot be used, and why.
@@ -97,6 +125,7 @@ impl Lake {
         if let Some(table) = reader.as_ref()
             && (table.number() != self.current().number || table.number() == 0)
         {
+            missing_fields(&table.fields(), &delta_fields(&self.schema)).map_err(|why| self.refused(&why))?;
             self.set_current(table.version());
         }
         Ok(self.current().number)
@@ -106,7 +135,9 @@ impl Lake {
         let lake = std::path::absolute(lake).map_err(|error| format!("`{}`: {error}", lake.display()))?;
         let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("lake").enable_all().build();
         let runtime = runtime.map_err(|error| format!("no threads for the lake: {error}"))?;
+        check_list(&columns)?;
         let schema = file_schema(&columns);
+        let stored = Arc::clone(&schema);
         let root = table_folder(&lake, tenant);
         let engine = Engine::new()?;
         let (writer, reader, current) = (Mutex::new(None), Mutex::new(None), RwLock::default());
@@ -117,6 +148,7 @@ impl Lake {
             root,
             columns,
             schema,
+            stored,
             documents,
             engine,
             is_indexed,
@@ -159,6 +191,12 @@ impl Lake {
 
     pub(crate) fn set_current(&self, version: Version) {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(version);
+    }
+
+    /// Columns of a table that is open to write which the list does not name: new events have no values in
+    /// them, a merge keeps those that are there, and a rebuild does not.
+    pub fn unlisted_columns(&self) -> Vec<String> {
+        self.stored.fields().iter().skip(self.schema.fields().len()).map(|field| field.name().clone()).collect()
     }
 
     /// What the table holds now.

@@ -2,10 +2,17 @@
 //! of its entity columns, and of the whole values of these, and for the whole file a filter of its ids.
 //!
 //! One file `_vigie/needle/<name>.needle` lies beside each data file. All numbers are little-endian:
-//! the magic with the format's number, rows a block (u32), rows (u64), blocks (u32), then for every
-//! block and for the ids a shape (seed u64, segment length u32, segment count u32; length 0 when there
-//! is no filter), then the fingerprints of the blocks (one byte each) and of the ids (two bytes each).
-//! A filter is asked where it lies: three bytes a question.
+//! the magic with the format's number, rows a block (u32), rows (u64), blocks (u32), entity columns
+//! (u32), then the hash of the name of each entity column (u64), then for every block and for the ids a
+//! shape (seed u64, segment length u32, segment count u32; length 0 when there is no filter), then the
+//! fingerprints of the blocks (one byte each) and of the ids (two bytes each). A filter is asked where
+//! it lies: three bytes a question.
+//!
+//! Lists of columns change: one is added, or becomes one of entities later, and a list that lacks one
+//! merges files that have it. Rows may then have values that no filter of their file holds. So a file
+//! says which entity columns it knows, and what is asked of any other excludes nothing in it. Format 2
+//! did not say it, and knows none: its tokens of records and its ids are asked, until a merge or a
+//! rebuild writes the file anew.
 
 use std::fs::File;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -16,11 +23,16 @@ use std::path::Path;
 use hashbrown::HashSet;
 
 use crate::fuse::{self, Fingerprint, Shape};
+use crate::schema::TABLE_COLUMNS_MAX;
 
 /// Rows that one filter covers.
 pub(crate) const BLOCK_ROWS: usize = 1024;
-const MAGIC: &[u8; 8] = b"VGNDL\0\0\x02";
-const HEAD_BYTES: usize = 24;
+const MAGIC: &[u8; 8] = b"VGNDL\0\0\x03";
+const HEAD_BYTES: usize = 28;
+/// The format before, whose head ends with the number of blocks.
+const MAGIC_2: &[u8; 8] = b"VGNDL\0\0\x02";
+const HEAD_BYTES_2: usize = 24;
+const COLUMN_BYTES: usize = 8;
 const SHAPE_BYTES: usize = 16;
 /// Blocks that a file may have: a header that claims more is no header.
 const BLOCKS_MAX: usize = 1 << 22;
@@ -32,6 +44,8 @@ pub(crate) enum Want {
     Anything,
     /// A token or value.
     Key(u64),
+    /// This, of the entity column whose name has this hash.
+    Of(u64, Box<Want>),
     /// All of these.
     All(Vec<Want>),
     /// One of these.
@@ -42,6 +56,11 @@ impl Want {
     /// All of these keys.
     pub(crate) fn keys(keys: Vec<u64>) -> Want {
         Want::all(keys.into_iter().map(Want::Key).collect())
+    }
+
+    /// This, of the entity column whose name has this hash.
+    pub(crate) fn of(column: u64, want: Want) -> Want {
+        if want == Want::Anything { want } else { Want::Of(column, Box::new(want)) }
     }
 
     /// All of these, without those that ask for nothing.
@@ -59,13 +78,14 @@ impl Want {
         if wants.contains(&Want::Anything) { Want::Anything } else { Want::Either(wants) }
     }
 
-    fn holds(&self, ask: &mut impl FnMut(u64) -> io::Result<bool>) -> io::Result<bool> {
+    fn holds(&self, known: &[u64], ask: &mut impl FnMut(u64) -> io::Result<bool>) -> io::Result<bool> {
         match self {
             Want::Anything => Ok(true),
             Want::Key(key) => ask(*key),
+            Want::Of(column, want) => Ok(!known.contains(column) || want.holds(known, ask)?),
             Want::All(wants) => {
                 for want in wants {
-                    if !want.holds(ask)? {
+                    if !want.holds(known, ask)? {
                         return Ok(false);
                     }
                 }
@@ -73,7 +93,7 @@ impl Want {
             }
             Want::Either(wants) => {
                 for want in wants {
-                    if want.holds(ask)? {
+                    if want.holds(known, ask)? {
                         return Ok(true);
                     }
                 }
@@ -131,6 +151,8 @@ impl Last {
 /// Collects the filters of one file.
 #[derive(Debug, Default)]
 pub(crate) struct NeedleBuilder {
+    /// Hashes of the names of the entity columns.
+    columns: Vec<u64>,
     rows: u64,
     shapes: Vec<Shape>,
     fingerprints: Vec<u8>,
@@ -144,6 +166,12 @@ pub(crate) struct NeedleBuilder {
 }
 
 impl NeedleBuilder {
+    /// Begins the filters of a file; the values of these entity columns, by the hashes of their names, are
+    /// all added to them.
+    pub(crate) fn new(columns: Vec<u64>) -> NeedleBuilder {
+        NeedleBuilder { columns, ..NeedleBuilder::default() }
+    }
+
     /// Adds a token or value of the row that comes.
     pub(crate) fn key(&mut self, key: u64) {
         if self.last.is_again(key) {
@@ -196,6 +224,8 @@ impl NeedleBuilder {
         out.extend_from_slice(&(BLOCK_ROWS as u32).to_le_bytes());
         out.extend_from_slice(&self.rows.to_le_bytes());
         out.extend_from_slice(&(self.shapes.len() as u32).to_le_bytes());
+        out.extend_from_slice(&(self.columns.len() as u32).to_le_bytes());
+        self.columns.iter().for_each(|column| out.extend_from_slice(&column.to_le_bytes()));
         for shape in self.shapes.iter().chain([&ids_shape]) {
             out.extend_from_slice(&shape.seed.to_le_bytes());
             out.extend_from_slice(&shape.segment_length.to_le_bytes());
@@ -218,6 +248,8 @@ pub(crate) struct Needle {
     file: File,
     /// Rows of the data file.
     pub(crate) rows: usize,
+    /// The entity columns that it knows, by the hashes of their names.
+    columns: Vec<u64>,
     /// Shape of each block, and where its fingerprints begin.
     blocks: Vec<(Shape, u64)>,
     ids: (Shape, u64),
@@ -255,16 +287,19 @@ impl Needle {
         let mut head = [0; HEAD_BYTES];
         file.read_exact_at(&mut head, 0)?;
         let mut head = Numbers(&head);
-        let is_ours = head.take::<8>()? == *MAGIC && head.u32()? as usize == BLOCK_ROWS;
-        let rows = usize::try_from(u64::from_le_bytes(head.take()?)).unwrap_or(usize::MAX);
+        let magic = head.take::<8>()?;
+        let is_ours = [*MAGIC, *MAGIC_2].contains(&magic) && head.u32()? as usize == BLOCK_ROWS;
+        let rows = usize::try_from(head.u64()?).unwrap_or(usize::MAX);
         let count = head.u32()? as usize;
-        if !is_ours || count > BLOCKS_MAX || count != rows.div_ceil(BLOCK_ROWS) {
+        let (head_bytes, known) = if magic == *MAGIC { (HEAD_BYTES, head.u32()? as usize) } else { (HEAD_BYTES_2, 0) };
+        if !is_ours || count > BLOCKS_MAX || count != rows.div_ceil(BLOCK_ROWS) || known > TABLE_COLUMNS_MAX {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "is no needle file of this format"));
         }
-        let mut bytes = vec![0; (count + 1) * SHAPE_BYTES];
-        file.read_exact_at(&mut bytes, HEAD_BYTES as u64)?;
+        let mut bytes = vec![0; known * COLUMN_BYTES + (count + 1) * SHAPE_BYTES];
+        file.read_exact_at(&mut bytes, head_bytes as u64)?;
         let mut numbers = Numbers(&bytes);
-        let mut at = (HEAD_BYTES + bytes.len()) as u64;
+        let columns = (0..known).map(|_| numbers.u64()).collect::<io::Result<Vec<u64>>>()?;
+        let mut at = (head_bytes + bytes.len()) as u64;
         let mut blocks = Vec::with_capacity(count);
         for _ in 0..count {
             let shape = numbers.shape()?;
@@ -272,12 +307,13 @@ impl Needle {
             at += if shape.segment_length == 0 { 0 } else { shape.len() as u64 };
         }
         let ids = (numbers.shape()?, at);
-        Ok(Needle { file, rows, blocks, ids })
+        Ok(Needle { file, rows, columns, blocks, ids })
     }
 
     /// For each block whether it may hold what is wanted.
     pub(crate) fn blocks(&self, want: &Want) -> io::Result<Vec<bool>> {
-        self.blocks.iter().map(|&(shape, at)| want.holds(&mut |key| self.ask::<u8, 1>(shape, at, key))).collect()
+        let holds = |&(shape, at): &(Shape, u64)| want.holds(&self.columns, &mut |key| self.ask::<u8, 1>(shape, at, key));
+        self.blocks.iter().map(holds).collect()
     }
 
     /// The filter of ids, in memory.
@@ -336,8 +372,12 @@ impl Numbers<'_> {
         Ok(u32::from_le_bytes(self.take()?))
     }
 
+    fn u64(&mut self) -> io::Result<u64> {
+        Ok(u64::from_le_bytes(self.take()?))
+    }
+
     fn shape(&mut self) -> io::Result<Shape> {
-        let seed = u64::from_le_bytes(self.take()?);
+        let seed = self.u64()?;
         let (segment_length, segment_count) = (self.u32()?, self.u32()?);
         let fits =
             segment_length == 0 || (segment_length.is_power_of_two() && segment_length <= 1 << 18 && segment_count < 1 << 20);
@@ -351,7 +391,7 @@ impl Numbers<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::token::{each_token, hash};
+    use crate::token::{each_token, hash, hash_value, seed};
 
     #[test]
     fn blocks_are_excluded_by_whole_tokens_only_when_they_lack_them() {
@@ -376,15 +416,61 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_file_is_refused() {
-        let mut builder = NeedleBuilder::default();
-        (0..3000u128).for_each(|row| builder.row(row));
+    fn a_column_that_a_file_does_not_know_excludes_nothing() {
+        let (actor, address) = (seed("actor"), seed("address"));
+        let mut builder = NeedleBuilder::new(vec![actor]);
+        builder.key(hash_value(actor, b"alice"));
+        builder.key(hash(b"word"));
+        builder.row(7);
         let bytes = builder.finish();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.needle");
-        for length in [0, 5, 23, 40, 70] {
+        let asked = |bytes: &[u8], want: Want| {
+            std::fs::write(&path, bytes).unwrap();
+            let needle = Needle::open(&path).unwrap();
+            assert!(needle.ids().unwrap().may_hold(7));
+            needle.blocks(&want).unwrap() == [true]
+        };
+        let value = |column: u64, text: &str| Want::of(column, Want::Key(hash_value(column, text.as_bytes())));
+        let word = |text: &str| Want::Key(hash(text.as_bytes()));
+        // A filter takes one stranger in 256 for a member: these it does not.
+        let stranger = |of: &dyn Fn(&str) -> Want| {
+            (0..50).map(|number| of(&format!("carol-{number}"))).find(|want| !asked(&bytes, want.clone()))
+        };
+        let carol = stranger(&|name| value(actor, name)).expect("a filter excludes");
+        let other = stranger(&word).expect("a filter excludes");
+        // As format 2 had it: no columns are named.
+        let before = [&MAGIC_2[..], &bytes[8..HEAD_BYTES_2], &bytes[HEAD_BYTES + COLUMN_BYTES..]].concat();
+        for (want, now, then) in [
+            (value(actor, "alice"), true, true),
+            (carol.clone(), false, true),
+            (value(address, "alice"), true, true),
+            (word("word"), true, true),
+            (other.clone(), false, false),
+            (Want::either(vec![carol, value(address, "carol")]), true, true),
+            (Want::all(vec![value(actor, "alice"), value(address, "carol")]), true, true),
+            (Want::all(vec![other, value(address, "carol")]), false, false),
+        ] {
+            assert_eq!((asked(&bytes, want.clone()), asked(&before, want.clone())), (now, then), "{want:?}");
+        }
+        assert_eq!(Want::of(actor, Want::Anything), Want::Anything);
+    }
+
+    #[test]
+    fn a_torn_file_is_refused() {
+        let mut builder = NeedleBuilder::new(vec![1, 2]);
+        (0..3000u128).for_each(|row| builder.row(row));
+        let mut bytes = builder.finish();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.needle");
+        for length in [0, 5, 23, 27, 40, 70] {
             std::fs::write(&path, &bytes[..length]).unwrap();
             assert!(Needle::open(&path).is_err(), "{length}");
         }
+        std::fs::write(&path, &bytes).unwrap();
+        assert!(Needle::open(&path).is_ok());
+        bytes[HEAD_BYTES - 4..HEAD_BYTES].copy_from_slice(&u32::MAX.to_le_bytes());
+        std::fs::write(&path, &bytes).unwrap();
+        assert!(Needle::open(&path).is_err(), "more columns than a table may have");
     }
 }

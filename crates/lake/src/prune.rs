@@ -112,20 +112,17 @@ pub(crate) fn want_of(filter: &Expr, columns: &[Column]) -> Want {
             let each = list.iter().map(|item| text(item).map_or(Want::Anything, |value| equals(expr, value, columns)));
             Want::either(each.collect())
         }
-        Expr::Like(Like { negated: false, expr, pattern, escape_char, case_insensitive: false })
-            if is_raw(expr) || is_entity(expr, columns) =>
-        {
-            text(pattern).map_or(Want::Anything, |pattern| like(pattern, *escape_char))
+        Expr::Like(Like { negated: false, expr, pattern, escape_char, case_insensitive: false }) => {
+            text(pattern).map_or(Want::Anything, |pattern| tokens(expr, columns, like(pattern, *escape_char)))
         }
         Expr::ScalarFunction(ScalarFunction { func, args }) => match (func.name(), args.as_slice()) {
-            ("contains", [place, part]) if is_raw(place) || is_entity(place, columns) => match text(part) {
-                Some(part) => Want::keys(token::whole_tokens(part.as_bytes(), false, false)),
-                None => Want::Anything,
-            },
+            ("contains", [place, part]) => text(part).map_or(Want::Anything, |part| {
+                tokens(place, columns, Want::keys(token::whole_tokens(part.as_bytes(), false, false)))
+            }),
             (_, [place]) => match word::test_of(func) {
                 Some(TextTest::Word(pattern)) if is_raw(place) => word::want(pattern),
                 Some(TextTest::Same(value)) => equals(place, value, columns),
-                Some(TextTest::Like(pattern)) if is_entity(place, columns) => word::want(pattern),
+                Some(TextTest::Like(pattern)) => tokens(place, columns, word::want(pattern)),
                 _ => Want::Anything,
             },
             _ => Want::Anything,
@@ -135,8 +132,19 @@ pub(crate) fn want_of(filter: &Expr, columns: &[Column]) -> Want {
 }
 
 fn equals(place: &Expr, value: &str, columns: &[Column]) -> Want {
-    entity(place, columns)
-        .map_or(Want::Anything, |column| Want::Key(token::hash_value(token::seed(&column.name), value.as_bytes())))
+    entity(place, columns).map_or(Want::Anything, |column| {
+        let seed = token::seed(&column.name);
+        Want::of(seed, Want::Key(token::hash_value(seed, value.as_bytes())))
+    })
+}
+
+/// Tokens that are wanted of a text: the index has those of records, and of the entity columns that a
+/// file knows.
+fn tokens(place: &Expr, columns: &[Column], want: Want) -> Want {
+    if is_raw(place) {
+        return want;
+    }
+    entity(place, columns).map_or(Want::Anything, |column| Want::of(token::seed(&column.name), want))
 }
 
 /// The column of entities that an expression is.
@@ -145,11 +153,6 @@ fn entity<'c>(place: &Expr, columns: &'c [Column]) -> Option<&'c Column> {
         return None;
     };
     columns.iter().find(|column| column.name == place.name && column.index.is_some())
-}
-
-/// Whether the index has the tokens of a column's values.
-fn is_entity(place: &Expr, columns: &[Column]) -> bool {
-    entity(place, columns).is_some()
 }
 
 fn is_raw(expression: &Expr) -> bool {
@@ -204,14 +207,15 @@ mod tests {
     #[test]
     fn only_what_every_match_has_is_wanted() {
         let token = |text: &str| Want::Key(token::hash(text.as_bytes()));
-        let actor = |text: &str| Want::Key(token::hash_value(token::seed("actor"), text.as_bytes()));
+        let seed = token::seed("actor");
+        let actor = |text: &str| Want::of(seed, Want::Key(token::hash_value(seed, text.as_bytes())));
         let cases = [
             (col("actor").eq(lit("alice")), actor("alice")),
             (col("region").eq(lit("paris")), Want::Anything),
             (col("actor").not_eq(lit("alice")), Want::Anything),
             (col("raw").like(lit("%\"stratus\"%")), token("stratus")),
             (col("raw").like(lit("%stratus%")), Want::Anything),
-            (col("actor").like(lit("%:stratus")), token("stratus")),
+            (col("actor").like(lit("%:stratus")), Want::of(seed, token("stratus"))),
             (col("actor").like(lit("%:stratus%")), Want::Anything),
             (col("region").like(lit("%:stratus")), Want::Anything),
             (col("raw").like(lit("%a:stra_us:b%")), Want::Anything),

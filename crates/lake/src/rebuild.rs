@@ -25,7 +25,7 @@ pub struct Rebuilt {
 impl Lake {
     /// Writes every event anew, a day a commit. `reshape` gets events with all that is not made from
     /// their records, and gives the same rows, in the same order and with the same ids, with their
-    /// columns.
+    /// columns. Those of [`Lake::unlisted_columns`] have no values afterwards.
     ///
     /// # Errors
     /// A sentence; days before it are rebuilt, the others are as they were.

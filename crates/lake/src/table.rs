@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use deltalake_core::DeltaTableBuilder;
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
-use deltalake_core::kernel::{Action, Add, LogicalFileView, Remove, StructField, Transaction};
+use deltalake_core::kernel::{Action, Add, LogicalFileView, MetadataExt as _, Remove, StructField, StructType, Transaction};
 use deltalake_core::logstore::LogStoreRef;
 use deltalake_core::operations::create::CreateBuilder;
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
@@ -145,6 +145,22 @@ impl Table {
         Version { number: self.state.version(), files }
     }
 
+    /// The columns of the version that was read last, the day's too.
+    pub(crate) fn fields(&self) -> Vec<StructField> {
+        self.state.schema().fields().cloned().collect()
+    }
+
+    /// Adds columns behind those that are there, in one commit that changes no file: rows of the files
+    /// that are there have no values in them.
+    pub(crate) async fn add_fields(&mut self, fields: Vec<StructField>) -> Result<(), String> {
+        let all = self.fields().into_iter().chain(fields.iter().cloned());
+        let schema = StructType::try_new(all).map_err(sentence)?;
+        let metadata = self.state.metadata().clone().with_schema(&schema).map_err(sentence)?;
+        let operation = DeltaOperation::AddColumn { fields };
+        self.write(vec![Action::Metadata(metadata)], CommitProperties::default(), operation).await?;
+        Ok(())
+    }
+
     /// Names new files, and no longer names old ones, in one commit with a lane's mark.
     pub(crate) async fn commit(
         &mut self,
@@ -157,7 +173,7 @@ impl Table {
         let adds = written.iter().map(|file| Action::Add(add(file, is_change)));
         let removes = gone.iter().map(|file| Action::Remove(remove(file, is_change)));
         let actions: Vec<Action> = removes.chain(adds).collect();
-        let mut properties = CommitProperties::default().with_max_retries(3);
+        let mut properties = CommitProperties::default();
         if let Some(mark) = mark {
             properties = properties.with_application_transaction(Transaction::new(&mark.lane, mark.number));
         }
@@ -168,7 +184,17 @@ impl Table {
             Purpose::Compact => DeltaOperation::Optimize { predicate: None, target_size: 0 },
             Purpose::Purge => DeltaOperation::Delete { predicate: None },
         };
-        let commit = CommitBuilder::from(properties).with_actions(actions);
+        self.write(actions, properties, operation).await
+    }
+
+    /// Writes the next entry of the log.
+    async fn write(
+        &mut self,
+        actions: Vec<Action>,
+        properties: CommitProperties,
+        operation: DeltaOperation,
+    ) -> Result<u64, String> {
+        let commit = CommitBuilder::from(properties.with_max_retries(3)).with_actions(actions);
         let done = commit.build(Some(&self.state), Arc::clone(&self.log_store), operation).await.map_err(sentence)?;
         self.state = done.snapshot;
         Ok(done.version)

@@ -104,13 +104,14 @@ impl FileWriter {
         let path = format!("{folder}/{}", new_name());
         let file = File::create_new(root.join(&path))?;
         let writer = ArrowWriter::try_new(file, Arc::clone(schema), Some(properties(schema, level))).map_err(io::Error::other)?;
-        let entities = columns
+        let entities: Vec<(String, u64)> = columns
             .iter()
-            .filter(|column| column.index.is_some())
+            .filter(|column| column.index.is_some() && column.kind == ColumnKind::Text)
             .map(|column| (column.name.clone(), token::seed(&column.name)))
             .collect();
+        let needle = NeedleBuilder::new(entities.iter().map(|(_, seed)| *seed).collect());
         let time = (i64::MAX, i64::MIN);
-        Ok(FileWriter { root: root.to_owned(), path, day, writer, needle: NeedleBuilder::default(), entities, rows: 0, time })
+        Ok(FileWriter { root: root.to_owned(), path, day, writer, needle, entities, rows: 0, time })
     }
 
     /// Adds rows.

@@ -60,6 +60,14 @@ fn rebuild(data: &Path, content: Option<&Path>) -> Result<(), Error> {
     if other_ids > 0 {
         line(format_args!("{other_ids} of them would have another id by the mappings of now; they keep the one they have"))?;
     }
+    let unlisted = lake.unlisted_columns();
+    if !unlisted.is_empty() {
+        line(format_args!(
+            "this content does not name the columns `{}` of the table, so they have no values now: `vigie lake rebuild --content \
+             DIR` with the content that names them fills them",
+            unlisted.join("`, `")
+        ))?;
+    }
     Ok(())
 }
 
