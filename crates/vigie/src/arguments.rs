@@ -397,6 +397,9 @@ pub(crate) enum LakeCommand {
         /// A file of settings; vigie.toml in the data folder by default
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
+        /// A content folder laid over the one inside the binary
+        #[arg(long, value_name = "DIR")]
+        content: Option<PathBuf>,
     },
 }
 
@@ -452,6 +455,9 @@ pub(crate) enum ConfigCommand {
         /// A file of settings; vigie.toml in the data folder by default
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
+        /// A content folder laid over the one inside the binary
+        #[arg(long, value_name = "DIR")]
+        content: Option<PathBuf>,
     },
 }
 

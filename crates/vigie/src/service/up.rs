@@ -73,7 +73,7 @@ impl Health for Parts {
 pub(crate) fn run(options: &UpOptions) -> Result<ExitCode, Error> {
     let content = Content::load(options.content.as_deref())?;
     let given = Given { http: options.listen, wait_seconds: options.commit_seconds, watch: options.watch.clone() };
-    let config = Config::load(options.config.as_deref(), &options.data, &given)?;
+    let config = Config::load(options.config.as_deref(), &options.data, &given, &content)?;
     let data = DataFolder::new(&options.data);
     if !options.i_accept_loss {
         place::refuse_network(&data.root)?;
