@@ -27,6 +27,7 @@ mod power;
 mod readers;
 mod rebuild;
 mod reload;
+mod retention;
 mod spool;
 
 /// The Python that `make test` set up.
