@@ -204,10 +204,10 @@ impl Lake {
             };
             written = self.runtime.block_on(self.rewrite(std::slice::from_ref(file), &keep))?;
         }
-        let (due, rows) = (kept.events(), written.iter().map(|file| file.rows).sum::<u64>());
-        if due != rows {
+        let (wanted, rows) = (kept.events(), written.iter().map(|file| file.rows).sum::<u64>());
+        if wanted != rows {
             return Err(format!(
-                "`{}`: {due} events would be kept, and {rows} were written; nothing of it was purged",
+                "`{}`: {wanted} events would be kept, and {rows} were written; nothing of it was purged",
                 file.path
             ));
         }
