@@ -27,6 +27,7 @@ mod power;
 mod readers;
 mod rebuild;
 mod reload;
+mod retention;
 mod schema;
 mod spool;
 mod stdin;

@@ -11,6 +11,7 @@ use vigie_model::{Column, Committed, Documents, EventBatch, LaneMark, Store, Ten
 
 use crate::ids::Known;
 use crate::query::{Engine, QUERY_TIME_MAX};
+use crate::retain::Ages;
 use crate::schema::{TABLE_COLUMNS_MAX, check_list, delta_fields, file_schema, missing_fields, stored_schema};
 use crate::table::{Purpose, Table, Version};
 use crate::write::{FileWriter, WrittenFile, by_day, record_batch};
@@ -39,6 +40,8 @@ pub struct Lake {
     current: RwLock<Arc<Version>>,
     /// When this process looked at the clock last.
     looked: Mutex<Option<Instant>>,
+    /// What is known of when files have something to purge.
+    ages: Mutex<Ages>,
 }
 
 /// What only the one writer has.
@@ -142,7 +145,7 @@ impl Lake {
         let engine = Engine::new()?;
         let (writer, reader, current) = (Mutex::new(None), Mutex::new(None), RwLock::default());
         let (is_indexed, query_time) = (true, QUERY_TIME_MAX);
-        let (tenant, looked) = (tenant.clone(), Mutex::new(None));
+        let (tenant, looked, ages) = (tenant.clone(), Mutex::new(None), Mutex::default());
         Ok(Lake {
             tenant,
             root,
@@ -158,6 +161,7 @@ impl Lake {
             reader,
             current,
             looked,
+            ages,
         })
     }
 
@@ -176,6 +180,11 @@ impl Lake {
     /// Who has this commits alone.
     pub(crate) fn writer(&self) -> MutexGuard<'_, Option<Writer>> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who has this purges alone.
+    pub(crate) fn ages(&self) -> MutexGuard<'_, Ages> {
+        self.ages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Milliseconds that this process ran since it asked this last, whatever the clock says; 0 at first.

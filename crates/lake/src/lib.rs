@@ -23,6 +23,7 @@ mod retain;
 mod scan;
 mod schema;
 mod table;
+mod tally;
 mod token;
 mod truncate;
 mod word;

@@ -2,6 +2,8 @@
 //!
 //! What is past its time is said by the clock alone, and a clock can be wrong by years. A clock that is
 //! far ahead of what the table saw last is therefore not believed at once: see [`Seen`].
+//!
+//! What a file holds is counted once a process, or not even that: see [`Ages`] and [`Tally`].
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -9,16 +11,14 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use arrow::array::{Array, AsArray, BooleanArray};
+use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
-use hashbrown::HashSet;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use hashbrown::{HashMap, HashSet};
 use vigie_model::Millis;
 
 use crate::lake::Lake;
-use crate::schema::LOG;
-use crate::table::{DataFile, Purpose, sentence};
+use crate::table::{DataFile, Purpose, Version, sentence};
+use crate::tally::{Kinds, Tally};
 use crate::write::{DAY_MS, day_folder, needle_path};
 
 /// How long a file that no version names stays, for queries and readers of the version before.
@@ -36,22 +36,62 @@ const LEAP_MS_MAX: i64 = 2 * DAY_MS;
 /// in which somebody can see it and set it right.
 const DOUBT_MS: i64 = 7 * DAY_MS;
 
-/// How long events are kept, in days.
+/// How long events are kept, in days. An event whose log type and class both have an entry is kept for
+/// the longer of the two: an event that stays too long can still be purged, one that is gone cannot
+/// come back.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Retention {
-    /// For every log type that has no entry of its own.
+    /// For every event whose log type and class both have no entry.
     pub days: u32,
     /// By log type.
     pub by_log: BTreeMap<String, u32>,
+    /// By OCSF class; 0 is that of events without a mapping, and of records in quarantine.
+    pub by_class: BTreeMap<u32, u32>,
 }
 
 impl Retention {
-    fn days_of(&self, log: &str) -> u32 {
-        self.by_log.get(log).copied().unwrap_or(self.days)
+    fn days_of(&self, log: &str, class: i64) -> u32 {
+        let by_log = self.by_log.get(log).copied();
+        let by_class = u32::try_from(class).ok().and_then(|class| self.by_class.get(&class).copied());
+        // No entry is less than any.
+        by_log.max(by_class).unwrap_or(self.days)
     }
 
+    /// What no event is kept for less than, whatever its log type and class: the longer of two entries
+    /// is not less than the least of all.
     fn least(&self) -> u32 {
-        self.by_log.values().copied().fold(self.days, u32::min)
+        self.by_log.values().chain(self.by_class.values()).copied().fold(self.days, u32::min)
+    }
+
+    /// The age up to which all of these events are kept.
+    fn whole_days(&self, tally: &Tally) -> u32 {
+        tally.each().map(|(log, class, _)| self.days_of(log, class)).min().unwrap_or(u32::MAX)
+    }
+}
+
+/// The age up to which all of a file is kept, of each file that was looked into. A data file never
+/// changes, so one in which nothing is past its time is not read again before something is.
+#[derive(Debug, Default)]
+pub(crate) struct Ages {
+    /// What the ages follow from.
+    retention: Retention,
+    /// In days, by the path of the file.
+    whole_days: HashMap<String, u32>,
+}
+
+impl Ages {
+    /// Forgets what no longer holds: all by another retention, and files that the version does not name.
+    fn renew(&mut self, retention: &Retention, version: &Version) {
+        if self.retention != *retention {
+            *self = Ages { retention: retention.clone(), whole_days: HashMap::new() };
+        }
+        let named: HashSet<&str> = version.files.iter().map(|file| file.path.as_str()).collect();
+        self.whole_days.retain(|path, _| named.contains(path.as_str()));
+    }
+
+    /// Whether something in a file of this age may be past its time.
+    fn is_due(&self, path: &str, age: u32) -> bool {
+        self.whole_days.get(path).is_none_or(|days| age > *days)
     }
 }
 
@@ -90,20 +130,22 @@ impl Seen {
 }
 
 impl Lake {
-    /// Removes events past their time: how many. Each day's files are rewritten once a log type in them
-    /// ends; what goes stands in the journal before it goes.
+    /// Removes events past their time: how many. A file is rewritten once events of a log type and class
+    /// in it are past theirs; what goes stands in the journal before it goes.
     ///
     /// # Errors
     /// A sentence; what was not purged is still there.
     pub fn purge(&self, retention: &Retention, now: Millis) -> Result<u64, String> {
         self.look_at_clock(now).map_err(|error| format!("`{}`: {error}", self.root.join(CLOCK).display()))?.believe(now)?;
         let today = now.div_euclid(DAY_MS);
-        let version = self.current();
+        let (version, least) = (self.current(), retention.least());
+        let mut ages = self.ages();
+        ages.renew(retention, &version);
         let mut purged = 0;
         for file in &version.files {
             let age = u32::try_from(today - i64::from(file.day)).unwrap_or(0);
-            if age > retention.least() {
-                purged += self.purge_file(file, age, retention, now)?;
+            if age > least && ages.is_due(&file.path, age) {
+                purged += self.purge_file(file, age, now, &mut ages)?;
             }
         }
         self.vacuum(now).map_err(|error| format!("`{}`: {error}", self.root.display()))?;
@@ -139,35 +181,46 @@ impl Lake {
         Some(Seen { at, doubted_ms: None })
     }
 
-    fn purge_file(&self, file: &DataFile, age: u32, retention: &Retention, now: Millis) -> Result<u64, String> {
+    fn purge_file(&self, file: &DataFile, age: u32, now: Millis, ages: &mut Ages) -> Result<u64, String> {
         let failed = |error: io::Error| format!("`{}`: {error}", file.path);
-        let counts = logs_of(&self.root.join(&file.path)).map_err(failed)?;
-        let ended: BTreeMap<String, u64> =
-            counts.iter().filter(|(log, _)| age > retention.days_of(log)).map(|(log, count)| (log.clone(), *count)).collect();
-        if ended.is_empty() {
+        let retention = &ages.retention;
+        let is_past = |log: &str, class: i64| age > retention.days_of(log, class);
+        let (past, kept) = Tally::of(&self.root.join(&file.path)).map_err(failed)?.split(is_past);
+        let whole_days = retention.whole_days(&kept);
+        if past.is_empty() {
+            ages.whole_days.insert(file.path.clone(), whole_days);
             return Ok(0);
         }
-        let written = if ended.len() == counts.len() {
-            Vec::new()
-        } else {
-            let keep = |batch: arrow::array::RecordBatch| {
-                let logs = batch.column_by_name(LOG).and_then(|array| array.as_string_opt::<i32>());
-                let kept: BooleanArray = match logs {
-                    Some(logs) => (0..logs.len()).map(|row| Some(!ended.contains_key(log_at(logs, row)))).collect(),
-                    None => vec![true; batch.num_rows()].into(),
+        let mut written = Vec::new();
+        if !kept.is_empty() {
+            let keep = |batch: RecordBatch| {
+                let kinds = Kinds::of(&batch);
+                let is_kept = |row: usize| {
+                    let (log, class) = kinds.at(row);
+                    !is_past(log, class)
                 };
-                filter_record_batch(&batch, &kept).map_err(sentence)
+                let mask: BooleanArray = (0..batch.num_rows()).map(|row| Some(is_kept(row))).collect();
+                filter_record_batch(&batch, &mask).map_err(sentence)
             };
-            self.runtime.block_on(self.rewrite(std::slice::from_ref(file), &keep))?
-        };
+            written = self.runtime.block_on(self.rewrite(std::slice::from_ref(file), &keep))?;
+        }
+        let (wanted, rows) = (kept.events(), written.iter().map(|file| file.rows).sum::<u64>());
+        if wanted != rows {
+            return Err(format!(
+                "`{}`: {wanted} events would be kept, and {rows} were written; nothing of it was purged",
+                file.path
+            ));
+        }
         let day = day_folder(file.day).trim_start_matches("day=").to_owned();
         let entry = serde_json::json!({
-            "at": vigie_model::format_utc(now), "day": day, "file": file.path, "events": ended,
+            "at": vigie_model::format_utc(now), "day": day, "file": file.path,
+            "events": past.by_log(), "by_class": past.by_class(),
         });
         write_down(&self.root.join(JOURNAL), &entry.to_string()).map_err(failed)?;
         fail::fail_point!("purge.noted", |_| Err("a fail point".to_owned()));
         self.replace(Purpose::Purge, &written, std::slice::from_ref(file))?;
-        Ok(ended.values().sum())
+        ages.whole_days.extend(written.into_iter().map(|file| (file.path, whole_days)));
+        Ok(past.events())
     }
 
     /// Deletes files that no version has named for a day: what merges and purges leave, and what a
@@ -210,31 +263,6 @@ fn read_clock(path: &Path) -> Option<Seen> {
     Some(Seen { at, doubted_ms: number("doubted_ms") })
 }
 
-fn log_at(logs: &arrow::array::StringArray, row: usize) -> &str {
-    if logs.is_valid(row) { logs.value(row) } else { "" }
-}
-
-/// How many rows of each log type a file has.
-fn logs_of(path: &Path) -> io::Result<BTreeMap<String, u64>> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?).map_err(io::Error::other)?;
-    let mask = ProjectionMask::columns(builder.parquet_schema(), [LOG]);
-    let mut counts = BTreeMap::new();
-    for batch in builder.with_projection(mask).with_batch_size(8192).build().map_err(io::Error::other)? {
-        let batch = batch.map_err(io::Error::other)?;
-        let Some(logs) = batch.column_by_name(LOG).and_then(|array| array.as_string_opt::<i32>()) else {
-            continue;
-        };
-        for row in 0..logs.len() {
-            let log = log_at(logs, row);
-            match counts.get_mut(log) {
-                Some(count) => *count += 1,
-                None => drop(counts.insert(log.to_owned(), 1u64)),
-            }
-        }
-    }
-    Ok(counts)
-}
-
 fn write_down(journal: &Path, line: &str) -> io::Result<()> {
     if let Some(folder) = journal.parent() {
         std::fs::create_dir_all(folder)?;
@@ -247,9 +275,127 @@ fn write_down(journal: &Path, line: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use vigie_model::{Column, ColumnKind, ColumnValues, Documents, EventBatch, EventId, LaneMark, Store as _, Tenant};
+
     use super::*;
+    use crate::schema::{CLASS, TIME};
 
     const NOW: Millis = 1_790_000_000_000;
+
+    fn retention(days: u32, by_log: &[(&str, u32)], by_class: &[(u32, u32)]) -> Retention {
+        let by_log = by_log.iter().map(|(log, days)| ((*log).to_owned(), *days)).collect();
+        Retention { days, by_log, by_class: by_class.iter().copied().collect() }
+    }
+
+    #[test]
+    fn the_longest_of_log_type_and_class_holds() {
+        let both = retention(365, &[("a/b", 30), ("c/d", 400), ("e/f", 0)], &[(6003, 90), (3002, 10), (0, 7)]);
+        for (log, class, days) in [
+            ("a/b", 6003, 90),
+            ("a/b", 3002, 30),
+            ("a/b", 4001, 30),
+            ("c/d", 6003, 400),
+            ("e/f", 3002, 10),
+            ("e/f", 4001, 0),
+            ("g/h", 6003, 90),
+            ("g/h", 3002, 10),
+            ("g/h", 4001, 365),
+            ("", 0, 7),
+            ("", 4001, 365),
+            // No class has such a number.
+            ("g/h", -3002, 365),
+            ("g/h", (1 << 32) + 3002, 365),
+        ] {
+            assert_eq!(both.days_of(log, class), days, "{log} {class}");
+            assert!(both.least() <= days, "{log} {class}");
+        }
+        for (retention, least) in [
+            (retention(365, &[], &[]), 365),
+            (retention(5, &[("a/b", 30)], &[(6003, 90)]), 5),
+            (retention(365, &[("a/b", 30)], &[(6003, 90)]), 30),
+            (retention(365, &[("a/b", 90)], &[(6003, 30)]), 30),
+        ] {
+            assert_eq!(retention.least(), least, "{retention:?}");
+        }
+    }
+
+    struct NoDocuments;
+
+    impl Documents for NoDocuments {
+        fn document(&self, _: &str, _: &[u8]) -> Option<String> {
+            None
+        }
+    }
+
+    /// A lake with one file of events ten days old, of these log types and classes.
+    fn lake(folder: &Path, events: &[(&str, i64)]) -> Lake {
+        let column = |name: &str, kind| Column { name: name.to_owned(), path: name.to_owned(), kind, index: None, since: 1 };
+        let columns = vec![column(TIME, ColumnKind::TimeMs), column(CLASS, ColumnKind::Integer)];
+        let lake = Lake::open(folder, &Tenant::default(), columns, Arc::new(NoDocuments)).unwrap();
+        let mut batch = EventBatch::new(&lake.columns);
+        for (number, (log, class)) in (1..).zip(events) {
+            let at = NOW - 10 * DAY_MS;
+            batch.ids.push(EventId::new(at, EventId::name_hash(&[&[number]]), 0));
+            batch.is_named.push(true);
+            batch.delivered.push(None);
+            batch.ingested.push(at);
+            batch.logs.push(Some(log.as_bytes()));
+            batch.raw.push(Some(b"{}"));
+            for texts in [&mut batch.sources, &mut batch.mappings, &mut batch.reasons, &mut batch.raw_binary] {
+                texts.push(None);
+            }
+            for (values, value) in batch.columns.iter_mut().zip([at, *class]) {
+                if let ColumnValues::Integer(values) = values {
+                    values.push(Some(value));
+                }
+            }
+        }
+        lake.commit(&[batch], &LaneMark { lane: "test".to_owned(), number: 1 }).unwrap();
+        let clock = serde_json::json!({ "format": CLOCK_FORMAT, "at": NOW, "doubted_ms": null });
+        std::fs::write(lake.root.join(CLOCK), clock.to_string()).unwrap();
+        lake
+    }
+
+    /// The one data file of a lake.
+    fn only_file(lake: &Lake) -> std::path::PathBuf {
+        let files = &lake.current().files;
+        assert_eq!(files.len(), 1);
+        lake.root.join(&files[0].path)
+    }
+
+    #[test]
+    fn a_file_with_nothing_past_its_time_is_not_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = lake(folder.path(), &[("a/b", 6003), ("a/b", 3002), ("c/d", 3002), ("c/d", 6003)]);
+        // One class is over after a day, and none of its events is here.
+        let long = retention(30, &[], &[(4001, 1)]);
+        assert_eq!(lake.purge(&long, NOW), Ok(0));
+        let (file, aside) = (only_file(&lake), folder.path().join("aside"));
+        std::fs::rename(&file, &aside).unwrap();
+        assert_eq!(lake.purge(&long, NOW), Ok(0), "it is not even opened");
+        let other = retention(30, &[("c/d", 2)], &[(6003, 5), (3002, 20)]);
+        let why = lake.purge(&other, NOW).unwrap_err();
+        assert!(why.contains("parquet"), "by another retention it is: {why}");
+        std::fs::rename(&aside, &file).unwrap();
+
+        assert_eq!(lake.purge(&other, NOW), Ok(2));
+        let journal = std::fs::read_to_string(lake.root.join(JOURNAL)).unwrap();
+        let line: serde_json::Value = serde_json::from_str(&journal).unwrap();
+        assert_eq!(line["events"], serde_json::json!({ "a/b": 1, "c/d": 1 }), "{line}");
+        assert_eq!(line["by_class"], serde_json::json!({ "6003": 2 }), "{line}");
+        assert_eq!(lake.size().events, 2);
+        let rewritten = only_file(&lake);
+        assert_ne!(rewritten, file);
+        std::fs::rename(&rewritten, &aside).unwrap();
+        assert_eq!(lake.purge(&other, NOW), Ok(0), "what was rewritten is known");
+        std::fs::rename(&aside, &rewritten).unwrap();
+
+        // By then all of it is past its time, and nothing is written in its place.
+        assert_eq!(lake.purge(&retention(9, &[], &[]), NOW), Ok(2));
+        assert_eq!((lake.size().events, lake.size().files), (0, 0));
+    }
 
     #[test]
     fn a_clock_that_leaps_ahead_is_believed_after_a_week_of_running() {

@@ -400,6 +400,9 @@ pub(crate) enum LakeCommand {
         /// A file of settings; vigie.toml in the data folder by default
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
+        /// A content folder laid over the one inside the binary
+        #[arg(long, value_name = "DIR")]
+        content: Option<PathBuf>,
     },
 }
 
@@ -455,6 +458,9 @@ pub(crate) enum ConfigCommand {
         /// A file of settings; vigie.toml in the data folder by default
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
+        /// A content folder laid over the one inside the binary
+        #[arg(long, value_name = "DIR")]
+        content: Option<PathBuf>,
     },
 }
 

@@ -16,6 +16,7 @@ pub(crate) mod place;
 pub(crate) mod prove;
 pub(crate) mod reload;
 pub(crate) mod restore;
+pub(crate) mod retention;
 pub(crate) mod rows;
 pub(crate) mod saved;
 pub(crate) mod spool;

@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use vigie_lake::Retention;
 
+use crate::content::Content;
 use crate::error::Error;
-
-/// Days after which events are purged, for what no rule of retention names: twelve months.
-const DAYS_KEPT: u32 = 365;
+use crate::service::retention::RetentionFile;
 
 /// The file `vigie.toml`: every part may be left out.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -71,14 +71,6 @@ struct CommitFile {
     size_mib: Option<usize>,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RetentionFile {
-    days: Option<u32>,
-    /// By log type.
-    by: BTreeMap<String, u32>,
-}
-
 /// Settings, complete.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -89,8 +81,7 @@ pub(crate) struct Config {
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
     pub(crate) wait_seconds: f64,
     pub(crate) size_mib: usize,
-    pub(crate) days_kept: u32,
-    pub(crate) days_kept_by: BTreeMap<String, u32>,
+    pub(crate) retention: Retention,
     pub(crate) upkeep_seconds: f64,
     pub(crate) query_seconds: u64,
     pub(crate) watched: Vec<WatchedFolder>,
@@ -125,7 +116,8 @@ fn file(named: Option<&Path>, data: &Path) -> Result<Option<(String, ConfigFile)
 }
 
 impl Config {
-    pub(crate) fn load(named: Option<&Path>, data: &Path, given: &Given) -> Result<Config, Error> {
+    /// Reads the settings. The content says which log types and classes there are to name.
+    pub(crate) fn load(named: Option<&Path>, data: &Path, given: &Given, content: &Content) -> Result<Config, Error> {
         let file = file(named, data)?;
         let place = file.as_ref().map_or(String::new(), |(place, _)| place.clone());
         let ConfigFile { listen, commit, retention, upkeep, query, watch } = file.map(|(_, file)| file).unwrap_or_default();
@@ -153,11 +145,7 @@ impl Config {
         note("commit.wait_seconds", wait_seconds.to_string(), given.wait_seconds.is_some(), commit.wait_seconds.is_some());
         let size_mib = commit.size_mib.unwrap_or(64).clamp(1, 256);
         note("commit.size_mib", size_mib.to_string(), false, commit.size_mib.is_some());
-        let days_kept = retention.days.unwrap_or(DAYS_KEPT).max(1);
-        note("retention.days", days_kept.to_string(), false, retention.days.is_some());
-        for (name, days) in &retention.by {
-            note(&format!("retention.by.\"{name}\""), days.to_string(), false, true);
-        }
+        let retention = retention.read(content, &mut note)?;
         let upkeep_seconds = upkeep.seconds.unwrap_or(30.0).clamp(0.05, 3600.0);
         note("upkeep.seconds", upkeep_seconds.to_string(), false, upkeep.seconds.is_some());
         let query_seconds = query.seconds.unwrap_or(300).clamp(1, 86_400);
@@ -179,8 +167,7 @@ impl Config {
             tls,
             wait_seconds,
             size_mib,
-            days_kept,
-            days_kept_by: retention.by,
+            retention,
             upkeep_seconds,
             query_seconds,
             watched,

@@ -14,7 +14,6 @@ use crate::output::line;
 use crate::service::config::{Config, Given};
 use crate::service::data::{DataFolder, Locked, columns, now};
 use crate::service::documents::MappedDocuments;
-use crate::service::upkeep::retention;
 
 pub(crate) fn run(command: &LakeCommand) -> Result<ExitCode, Error> {
     match command {
@@ -29,10 +28,11 @@ pub(crate) fn run(command: &LakeCommand) -> Result<ExitCode, Error> {
         }
         LakeCommand::Rebuild { data, content } => rebuild(data, content.as_deref())?,
         LakeCommand::Export(options) => return super::export::run(options),
-        LakeCommand::Purge { data, config } => {
-            let config = Config::load(config.as_deref(), data, &Given::default())?;
-            let (_locked, lake) = write(data)?;
-            let purged = lake.purge(&retention(&config), now()).map_err(Error::Failed)?;
+        LakeCommand::Purge { data, config, content } => {
+            let content = Content::load(content.as_deref())?;
+            let config = Config::load(config.as_deref(), data, &Given::default(), &content)?;
+            let (_locked, lake) = write_with(data, &content)?;
+            let purged = lake.purge(&config.retention, now()).map_err(Error::Failed)?;
             line(format_args!(
                 "{purged} events are past their time and gone; purge.ndjson in the lake's folder says which days"
             ))?;
@@ -85,8 +85,9 @@ fn write_with(data: &Path, content: &Content) -> Result<(Locked, Lake), Error> {
 }
 
 pub(crate) fn config(command: &ConfigCommand) -> Result<ExitCode, Error> {
-    let ConfigCommand::Show { data, config } = command;
-    for (name, value, origin) in Config::load(config.as_deref(), data, &Given::default())?.shown {
+    let ConfigCommand::Show { data, config, content } = command;
+    let content = Content::load(content.as_deref())?;
+    for (name, value, origin) in Config::load(config.as_deref(), data, &Given::default(), &content)?.shown {
         line(format_args!("{name} = {value}  ({origin})"))?;
     }
     Ok(ExitCode::SUCCESS)

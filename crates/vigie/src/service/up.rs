@@ -83,7 +83,7 @@ pub(crate) fn run(options: &UpOptions) -> Result<ExitCode, Error> {
     let tenant = Tenant::default();
     let lines = options.stdin.as_deref().map(|named| LineLog::parse(named, &content, &tenant)).transpose()?;
     let given = Given { http: options.listen, wait_seconds: options.commit_seconds, watch: options.watch.clone() };
-    let config = Config::load(options.config.as_deref(), &options.data, &given)?;
+    let config = Config::load(options.config.as_deref(), &options.data, &given, &content)?;
     let data = DataFolder::new(&options.data);
     if !options.i_accept_loss {
         place::refuse_network(&data.root)?;

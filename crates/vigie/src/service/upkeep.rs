@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use vigie_lake::{Lake, Retention};
+use vigie_lake::Lake;
 
 use crate::error::Error;
 use crate::output::note;
@@ -47,7 +47,7 @@ pub(crate) struct Upkeep {
 impl Upkeep {
     pub(crate) fn start(lake: Arc<Lake>, config: &Config) -> Result<Upkeep, Error> {
         let (stop, stopped) = channel::<()>();
-        let retention = retention(config);
+        let retention = config.retention.clone();
         let step = Duration::from_secs_f64(config.upkeep_seconds);
         let purge_steps = (PURGE_SECONDS / config.upkeep_seconds) as u64 + 1;
         let troubles = Arc::new(Troubles::default());
@@ -75,11 +75,6 @@ impl Upkeep {
 /// A bug in one step must not end the others.
 fn guarded(work: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|_| Err("a bug ended this step".to_owned()))
-}
-
-/// What the settings say about how long events are kept.
-pub(crate) fn retention(config: &Config) -> Retention {
-    Retention { days: config.days_kept, by_log: config.days_kept_by.clone() }
 }
 
 impl Drop for Upkeep {
