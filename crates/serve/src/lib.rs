@@ -11,6 +11,7 @@ mod cursor;
 mod decode;
 mod entity;
 mod follow;
+mod grpc;
 mod hec;
 mod ingest;
 mod jobs;

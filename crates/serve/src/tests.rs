@@ -1,6 +1,7 @@
 //! What each protocol promises, through the router and through sockets, with ports that are fakes.
 
 mod asked;
+mod called;
 mod fakes;
 
 use std::collections::BTreeSet;
@@ -15,6 +16,7 @@ use prost::Message;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
+use tonic::codec::CompressionEncoding;
 use vigie_model::{LogType, Receipt, Refusal, Rejected, Tenant};
 
 use crate::{Listeners, openapi, router, serve};
@@ -364,6 +366,11 @@ async fn sockets_bring_syslog_and_calls_until_the_stop() {
     client.export(call).await.unwrap();
     let delivery = deliveries.recv().await.unwrap();
     assert_eq!((delivery.source.as_str(), delivery.body.as_slice()), ("otlp", b"{\"n\": 1.0}\n".as_slice()));
+    let mut client = client.send_compressed(CompressionEncoding::Gzip);
+    let mut call = tonic::Request::new(logs("{\"n\": 2.0}"));
+    call.metadata_mut().insert("authorization", "Bearer push".parse().unwrap());
+    client.export(call).await.unwrap();
+    assert_eq!(deliveries.recv().await.unwrap().body, b"{\"n\": 2.0}\n");
     drop(client);
 
     let mut stream = tokio::net::TcpStream::connect(at_stream).await.unwrap();
