@@ -48,8 +48,7 @@ impl Known {
         let all: Vec<(EventId, bool)> =
             batches.iter().flat_map(|batch| batch.ids.iter().copied().zip(batch.is_named.iter().copied())).collect();
         for (row, (id, is_named)) in all.iter().enumerate() {
-            let is_known =
-                *is_named && (!seen.insert(id.0) || self.recent.contains(&id.0) || self.older.contains(&id.0));
+            let is_known = *is_named && (!seen.insert(id.0) || self.recent.contains(&id.0) || self.older.contains(&id.0));
             fresh.push(!is_known);
             if !*is_named || is_known {
                 continue;

@@ -126,8 +126,7 @@ impl FileWriter {
         let texts = |name: &str| column(name).and_then(|array| array.as_string_opt::<i32>());
         let bytes = |name: &str| column(name).and_then(|array| array.as_binary_opt::<i32>());
         let (raw, raw_binary, ids) = (texts(RAW), bytes(RAW_BINARY), bytes(EVENT_ID));
-        let mut entities: Vec<_> =
-            self.entities.iter().filter_map(|(name, seed)| Some((*seed, texts(name)?, None))).collect();
+        let mut entities: Vec<_> = self.entities.iter().filter_map(|(name, seed)| Some((*seed, texts(name)?, None))).collect();
         for row in 0..batch.num_rows() {
             let needle = &mut self.needle;
             if needle.is_block_empty() {

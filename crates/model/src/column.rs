@@ -329,7 +329,8 @@ mod tests {
             texts.iter().for_each(|text| column.push(text.map(str::as_bytes)));
             column
         };
-        let parts: [&[Option<&str>]; 5] = [&[None, None], &[Some("a"), Some("a"), None], &[], &[None], &[Some(""), Some("b"), Some("a")]];
+        let parts: [&[Option<&str>]; 5] =
+            [&[None, None], &[Some("a"), Some("a"), None], &[], &[None], &[Some(""), Some("b"), Some("a")]];
         let mut column = TextColumn::default();
         parts.iter().for_each(|part| column.append(&of(part)));
         assert_eq!(column, of(&parts.concat()));

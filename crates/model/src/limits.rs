@@ -1,6 +1,7 @@
 //! Every limit that the core knows, with its unit last. What grows has its number here.
 
-/// Bytes of one record; a longer one is kept as its head and flagged.
+/// Bytes of one record. A longer one is passed over and counted by a hunt; the service keeps it in quarantine, in
+/// parts of at most so many bytes.
 pub const RECORD_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes read from a file at a time.
 pub const READ_BYTES: usize = 1024 * 1024;

@@ -34,9 +34,9 @@ pub struct Rejected {
 pub struct Receipt {
     /// Records that will be events.
     pub accepted: u64,
-    /// Records in quarantine.
+    /// Rows in quarantine: records that cannot be read, or parts of one that is too long for a row.
     pub rejected: u64,
-    /// The first of them, at most [`crate::limits::REJECTS_NAMED_MAX`].
+    /// The first of these records, each once, at most [`crate::limits::REJECTS_NAMED_MAX`].
     pub rejects: Vec<Rejected>,
 }
 

@@ -1,5 +1,6 @@
 //! A delivery becomes rows: every record an event or a row in quarantine, none dropped.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use vigie_detect::{Match, Scratch};
@@ -8,7 +9,7 @@ use vigie_model::{
     Column, ColumnValues, Delivery, Event, EventBatch, EventId, LogType, Millis, NameSpace, Receipt, Refusal, Rejected, Tenant,
     TextColumn,
 };
-use vigie_record::{AFTER_END, Cut, Cutter, Fields, Row, Shape, SlotId, Value};
+use vigie_record::{AFTER_END, Cut, Cutter, Fields, Row, Shape, SlotId, Value, value_end};
 
 use crate::lane::{Lanes, PROGRAMME, RULES};
 use crate::work::wrapped;
@@ -82,6 +83,8 @@ struct Taking<'d> {
     number: u64,
     now: Millis,
     batch: EventBatch,
+    /// Records so far. One that is kept in parts is several rows, and one record to its client.
+    records: u64,
     receipt: Receipt,
     observed: Observed,
 }
@@ -140,7 +143,7 @@ impl Shaper {
         let body = std::mem::take(&mut delivery.body);
         let batch = EventBatch::new(&self.columns);
         let (receipt, observed) = (Receipt::default(), Observed::default());
-        let mut taking = Taking { delivery: &delivery, body: &body, number, now, batch, receipt, observed };
+        let mut taking = Taking { delivery: &delivery, body: &body, number, now, batch, records: 0, receipt, observed };
         let mut cutter = Cutter::new(self.lanes.envelope_keys.clone(), RECORD_BYTES_MAX);
         let mut cuts = Vec::new();
         let used = cutter.cut(&body, true, &mut cuts);
@@ -149,11 +152,15 @@ impl Shaper {
             taking.quarantine(self, &body, "is no JSON");
         }
         let mut reader = Reader::new(self, forced);
-        for cut in &cuts {
-            let slice = |range: &std::ops::Range<usize>| body.get(range.clone()).unwrap_or_default();
+        for (at, cut) in cuts.iter().enumerate() {
+            let slice = |range: &Range<usize>| body.get(range.clone()).unwrap_or_default();
             match cut {
                 Cut::Record(range) => self.records(slice(range), &mut reader, &mut taking),
-                Cut::Oversize(range) => taking.quarantine(self, slice(range), "is longer than the limit for one record"),
+                Cut::Oversize(head) => {
+                    let next = cuts.get(at + 1).map_or(used, start);
+                    let record = whole(slice(&(head.start..next)), cutter.shape());
+                    taking.quarantine(self, record, "is longer than the limit for one record");
+                }
                 Cut::Reject(range, reason) => taking.quarantine(self, slice(range), reason),
             }
         }
@@ -190,6 +197,7 @@ impl Shaper {
                 number: 0,
                 now,
                 batch: EventBatch::new(&self.columns),
+                records: 0,
                 receipt: Receipt::default(),
                 observed: Observed::default(),
             };
@@ -201,7 +209,8 @@ impl Shaper {
                 let now = taking.receipt.rejects.first().map(|reject| reject.reason.clone());
                 let reason = text(&stored.reasons).or(now).unwrap_or_else(|| "is more than one record".to_owned());
                 taking = new();
-                taking.quarantine(self, record, &reason);
+                // One row stays one row, since it has one id.
+                taking.quarantine_row(self, record, &reason);
             }
             let differs = taking.batch.ids.first().is_some_and(|made| *made != id);
             told.events += 1;
@@ -388,13 +397,33 @@ impl Taking<'_> {
         }
         let log = shaper.lanes.lanes.get(lane).map(|lane| lane.log.0.as_str()).unwrap_or_default();
         self.row(id, is_named, log, mapping, None, record);
+        self.records += 1;
         self.receipt.accepted += 1;
     }
 
-    /// A row for a record that cannot be read: whole, with the reason.
-    fn quarantine(&mut self, shaper: &Shaper, record: &[u8], reason: &str) {
-        let index = self.batch.len() as u64;
-        let place = Place { delivery: self.number, index };
+    /// Rows for text that cannot be read, with the reason: every byte of it in one of them, and none longer
+    /// than a record may be. Where there are several, each says which part it is, and the receipt names one.
+    fn quarantine(&mut self, shaper: &Shaper, text: &[u8], reason: &str) {
+        let parts: Vec<&[u8]> = pieces(text, RECORD_BYTES_MAX).collect();
+        let mut named = reason.to_owned();
+        if parts.len() > 1 {
+            for (number, part) in parts.iter().enumerate() {
+                self.quarantine_row(shaper, part, &format!("{reason} (part {} of {})", number + 1, parts.len()));
+            }
+            named.push_str(&format!("; it is kept in {} parts", parts.len()));
+        } else {
+            self.quarantine_row(shaper, text, reason);
+        }
+        self.receipt.rejected += parts.len() as u64;
+        if self.receipt.rejects.len() < REJECTS_NAMED_MAX {
+            self.receipt.rejects.push(Rejected { index: self.records, reason: named });
+        }
+        self.records += 1;
+    }
+
+    /// A row for what cannot be read: as it came, with the reason.
+    fn quarantine_row(&mut self, shaper: &Shaper, record: &[u8], reason: &str) {
+        let place = Place { delivery: self.number, index: self.batch.len() as u64 };
         for (number, values) in self.batch.columns.iter_mut().enumerate() {
             match () {
                 () if Some(number) == shaper.time => push_integer(values, Some(self.now)),
@@ -404,10 +433,6 @@ impl Taking<'_> {
         }
         let log = self.delivery.log.as_ref().map(|log| log.0.clone()).unwrap_or_default();
         self.row(EventId::new(self.now, place.hash(), 0), false, &log, None, Some(reason), record);
-        self.receipt.rejected += 1;
-        if self.receipt.rejects.len() < REJECTS_NAMED_MAX {
-            self.receipt.rejects.push(Rejected { index, reason: reason.to_owned() });
-        }
     }
 
     fn row(&mut self, id: EventId, is_named: bool, log: &str, mapping: Option<&str>, reason: Option<&str>, record: &[u8]) {
@@ -430,6 +455,42 @@ impl Taking<'_> {
     }
 }
 
+/// Where a cut begins.
+fn start(cut: &Cut) -> usize {
+    let (Cut::Record(range) | Cut::Oversize(range) | Cut::Reject(range, _)) = cut;
+    range.start
+}
+
+/// The whole of a record of which a cut names the head: `text` begins with it and ends where the next cut begins.
+fn whole(text: &[u8], shape: Shape) -> &[u8] {
+    // A line is a record with all that stands on it; elsewhere commas and brackets stand between records.
+    let length = if shape == Shape::Lines { text.len() } else { value_end(text, 0) };
+    text.get(..length).unwrap_or(text).trim_ascii_end()
+}
+
+/// Cuts text into pieces of at most `bytes_max` bytes: behind the last line end in reach, else between two
+/// characters. No text is one empty piece.
+fn pieces(text: &[u8], bytes_max: usize) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let reach = text.get(..bytes_max).filter(|reach| reach.len() < text.len());
+        let length = match reach {
+            None => text.len(),
+            Some(reach) => memchr::memrchr(b'\n', reach).map_or_else(|| character_start(text, bytes_max), |at| at + 1),
+        };
+        let (piece, behind) = text.split_at_checked(length).unwrap_or((text, &[]));
+        rest = Some(behind).filter(|behind| !behind.is_empty());
+        Some(piece)
+    })
+}
+
+/// The last place up to `at` where a character of UTF-8 begins; `at` itself when none is near.
+fn character_start(text: &[u8], at: usize) -> usize {
+    let begins = |at: &usize| text.get(*at).is_some_and(|byte| byte & 0xC0 != 0x80);
+    (at.saturating_sub(3).max(1)..=at).rev().find(begins).unwrap_or(at)
+}
+
 fn push_integer(values: &mut ColumnValues, value: Option<i64>) {
     if let ColumnValues::Integer(values) = values {
         values.push(value);
@@ -447,5 +508,129 @@ fn push(values: &mut ColumnValues, value: &Value<'_>) {
             Value::Bool(flag) => Some(*flag),
             other => other.text().and_then(|text| text.parse().ok()),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use vigie_detect::RuleSet;
+
+    use super::*;
+    use crate::GenericPaths;
+
+    const NOW: Millis = 1_800_000_000_000;
+    const OVERSIZE: &str = "is longer than the limit for one record";
+
+    fn shaper() -> Shaper {
+        let (rules, _) = RuleSet::parse(&[], BTreeMap::new());
+        let lanes = Lanes::shaping(&[], &rules, &GenericPaths::default(), &[]);
+        Shaper::new(Tenant::default(), lanes, Vec::new())
+    }
+
+    fn shape(body: &[u8]) -> (EventBatch, Receipt) {
+        let delivery =
+            Delivery { tenant: Tenant::default(), log: None, source: "test".to_owned(), number: None, body: body.to_vec() };
+        shaper().shape(&delivery, 7, NOW).unwrap()
+    }
+
+    fn raw(batch: &EventBatch, row: usize) -> &[u8] {
+        batch.raw.get(row).or_else(|| batch.raw_binary.get(row)).unwrap()
+    }
+
+    fn reason(batch: &EventBatch, row: usize) -> Option<String> {
+        batch.reasons.get(row).map(|reason| String::from_utf8(reason.to_vec()).unwrap())
+    }
+
+    /// Shapes a body of which this text goes into quarantine, in parts, between so many events; gives the rows.
+    #[track_caller]
+    fn check(body: &[u8], text: &[u8], words: &str, parts: usize, events: u64) -> EventBatch {
+        let (batch, receipt) = shape(body);
+        assert_eq!((receipt.accepted, receipt.rejected), (events, parts as u64));
+        assert_eq!(batch.len() as u64, events + parts as u64);
+        let rows: Vec<usize> = (0..batch.len()).filter(|row| reason(&batch, *row).is_some()).collect();
+        for (number, row) in rows.iter().enumerate() {
+            assert!(raw(&batch, *row).len() <= RECORD_BYTES_MAX);
+            let part = if parts == 1 { String::new() } else { format!(" (part {} of {parts})", number + 1) };
+            assert_eq!(reason(&batch, *row).unwrap(), format!("{words}{part}"));
+        }
+        let named = if parts == 1 { words.to_owned() } else { format!("{words}; it is kept in {parts} parts") };
+        assert_eq!(receipt.rejects, [Rejected { index: rows[0] as u64, reason: named }]);
+        assert!(rows.iter().flat_map(|row| raw(&batch, *row)).eq(text), "bytes are lost, or out of order");
+        let mut ids = batch.ids.clone();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), batch.len());
+        assert_eq!(shape(body).0, batch, "the same delivery gives the same rows");
+        batch
+    }
+
+    #[test]
+    fn text_is_cut_at_line_ends_and_between_characters() {
+        let cases: [(&str, &[&str]); 8] = [
+            ("", &[""]),
+            ("12345678", &["12345678"]),
+            ("123456789", &["12345678", "9"]),
+            ("1\n3456789", &["1\n", "3456789"]),
+            ("1\n3\n56789\n", &["1\n3\n", "56789\n"]),
+            ("1234567\n\n", &["1234567\n", "\n"]),
+            ("1234567\u{e9}9", &["1234567", "\u{e9}9"]),
+            ("12345\u{1f600}\u{1f600}", &["12345", "\u{1f600}\u{1f600}"]),
+        ];
+        for (text, expected) in cases {
+            let found: Vec<&[u8]> = pieces(text.as_bytes(), 8).collect();
+            assert_eq!(found, expected.iter().map(|piece| piece.as_bytes()).collect::<Vec<_>>(), "{text:?}");
+        }
+        let broken = [0x80; 20];
+        assert_eq!(pieces(&broken, 8).map(<[u8]>::len).collect::<Vec<_>>(), [8, 8, 4]);
+    }
+
+    #[test]
+    fn a_body_that_is_no_json_is_kept_in_rows_of_a_record_each() {
+        let line = b"10:00:00;alice;console;succeeded\n";
+        check(line, line, "is no JSON", 1, 0);
+        let lines = line.repeat(3 * RECORD_BYTES_MAX / line.len());
+        let batch = check(&lines, &lines, "is no JSON", 3, 0);
+        assert!((0..3).all(|row| raw(&batch, row).ends_with(b"succeeded\n")));
+        let long = format!("x{}", "\u{e9}".repeat(RECORD_BYTES_MAX));
+        let batch = check(long.as_bytes(), long.as_bytes(), "is no JSON", 3, 0);
+        assert!((0..3).all(|row| batch.raw.get(row).is_some()), "a character is cut in two");
+        check(&vec![0xFF; 2 * RECORD_BYTES_MAX], &vec![0xFF; 2 * RECORD_BYTES_MAX], "is no JSON", 2, 0);
+    }
+
+    #[test]
+    fn a_record_that_is_too_long_is_kept_in_parts() {
+        let long = format!("{{\"a\":\"{}\"}}", "x".repeat(2 * RECORD_BYTES_MAX));
+        let bodies = [
+            format!("{{\"b\":2}}\n{long}\n{{\"c\":3}}\n"),
+            format!("[{{\"b\":2}}, {long} , {{\"c\":3}}]"),
+            format!("[{{\"b\":2}},{{\"c\":3}},{long}]\n"),
+            format!("{{\n\"b\":2}}{{\"c\":3}}{long}"),
+            format!("{long}\n{{\"b\":2}}\n{{\"c\":3}}\n"),
+        ];
+        for body in bodies {
+            check(body.as_bytes(), long.as_bytes(), OVERSIZE, 3, 2);
+        }
+        // What stands behind it has the number of its record, not of its row.
+        let (_, receipt) = shape(format!("{{\"b\":2}}\n{long}\nno record\n").as_bytes());
+        assert_eq!((receipt.rejected, receipt.rejects.iter().map(|reject| reject.index).collect::<Vec<_>>()), (4, vec![1, 2]));
+        // On a line of its own it is what it is, JSON or not.
+        let line = "no record, ".repeat(RECORD_BYTES_MAX / 8);
+        let body = format!("{{\"b\":2}}\n{line}\n{{\"c\":3}}\n");
+        check(body.as_bytes(), line.trim_end().as_bytes(), OVERSIZE, 2, 2);
+        let open = format!("{{\"a\":\"{}", "x".repeat(RECORD_BYTES_MAX));
+        check(open.as_bytes(), open.as_bytes(), "is not JSON", 2, 0);
+    }
+
+    #[test]
+    fn a_row_that_is_read_again_stays_one_row() {
+        let shaper = shaper();
+        let (mut stored, _) = shape(b"no record\n");
+        let text = vec![b'x'; 2 * RECORD_BYTES_MAX];
+        stored.raw = TextColumn::default();
+        stored.raw.push(Some(&text));
+        let (made, told) = shaper.reshape(&stored);
+        assert_eq!((made.ids, made.raw, made.reasons, told.events), (stored.ids, stored.raw, stored.reasons, 1));
     }
 }

@@ -95,7 +95,7 @@ pub fn compact(bytes: &[u8]) -> Cow<'_, str> {
 }
 
 /// The end of the JSON value that starts at `start`: the index after its last byte.
-pub(crate) fn value_end(bytes: &[u8], start: usize) -> usize {
+pub fn value_end(bytes: &[u8], start: usize) -> usize {
     match bytes.get(start) {
         Some(b'"') => string_end(bytes, start),
         Some(b'{' | b'[') => container_end(bytes, start),

@@ -21,7 +21,7 @@ mod walk;
 pub use csv::{Made, TableCutter};
 pub use cut::{Cut, Cutter, Shape};
 pub use hash::text as hash_text;
-pub use json::{compact, each_item, each_leaf, each_member, unescape};
+pub use json::{compact, each_item, each_leaf, each_member, unescape, value_end};
 pub use path::{PathSet, SlotId};
 pub use row::{Row, View};
 pub use table::{CellKind, Column, Export, Table};

@@ -117,12 +117,26 @@ pub(crate) async fn read_body(
         None => String::new(),
         Some(value) => String::from_utf8_lossy(value.as_bytes()).trim().to_ascii_lowercase(),
     };
-    let bytes = tokio::time::timeout(Duration::from_secs(BODY_SECONDS_MAX), collect(room, body, bytes_max))
-        .await
-        .unwrap_or(Err(BodyError::TooSlow))?;
+    let bytes = read_as_it_is(room, body, bytes_max).await?;
     if encoding.is_empty() || encoding == "identity" {
         return Ok(bytes);
     }
+    inflate_aside(encoding, bytes, bytes_max, room).await
+}
+
+/// Reads a body in its time, whatever its header says.
+pub(crate) async fn read_as_it_is(room: Option<&Room>, body: Body, bytes_max: usize) -> Result<Vec<u8>, BodyError> {
+    let collected = tokio::time::timeout(Duration::from_secs(BODY_SECONDS_MAX), collect(room, body, bytes_max));
+    collected.await.unwrap_or(Err(BodyError::TooSlow))
+}
+
+/// Inflates bytes in a thread that may block.
+pub(crate) async fn inflate_aside(
+    encoding: String,
+    bytes: Vec<u8>,
+    bytes_max: usize,
+    room: Option<&Room>,
+) -> Result<Vec<u8>, BodyError> {
     let room = room.cloned();
     let inflated = tokio::task::spawn_blocking(move || inflate(&encoding, &bytes, bytes_max, room.as_ref())).await;
     inflated.unwrap_or_else(|_| Err(BodyError::Bad("the body cannot be inflated".to_owned())))
@@ -181,7 +195,7 @@ impl BufRead for Counted<'_> {
 }
 
 /// Inflates `bytes`. Does not give back to a runtime: call it from a thread that may block.
-pub(crate) fn inflate(encoding: &str, bytes: &[u8], bytes_max: usize, room: Option<&Room>) -> Result<Vec<u8>, BodyError> {
+fn inflate(encoding: &str, bytes: &[u8], bytes_max: usize, room: Option<&Room>) -> Result<Vec<u8>, BodyError> {
     let bad = |_: io::Error| BodyError::Bad(format!("the body is no valid `{encoding}`"));
     let read = Cell::new(0);
     let counted = Counted { rest: bytes, read: &read };

@@ -11,8 +11,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use vigie_model::{Ask, Cell, Millis, QueryEngine, QueryError, Question, Tenant, format_utc};
 
+use crate::answers::{QueryProblems, TokenProblems};
 use crate::auth::{Need, authorise};
-use crate::problem::{Problem, ProblemBody};
+use crate::problem::Problem;
 use crate::query::{address_query, blocking, broken, json, span};
 use crate::service::Shared;
 
@@ -234,11 +235,8 @@ struct EntityQuery {
     ),
     responses(
         (status = 200, description = "What is known", body = EntityBody),
-        (status = 400, description = "The question is wrong", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The token may not ask questions", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The answer is too large", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "Something failed", body = ProblemBody, content_type = "application/problem+json"),
+        TokenProblems,
+        QueryProblems,
     ),
     security(("token" = [])),
 )]

@@ -8,9 +8,10 @@ use utoipa::ToSchema;
 use vigie_model::limits::DELIVERY_BYTES_MAX;
 use vigie_model::{Delivery, LogType, Receipt, Refusal, Rejected};
 
+use crate::answers::{BodyProblems, NameProblem, TokenProblems};
 use crate::auth::{Need, authorise};
 use crate::decode::read_body;
-use crate::problem::{Problem, ProblemBody};
+use crate::problem::Problem;
 use crate::service::{Inner, Shared};
 
 /// What became of a delivery.
@@ -19,9 +20,9 @@ use crate::service::{Inner, Shared};
 pub(crate) struct ReceiptBody {
     /// Records that will be events.
     accepted: u64,
-    /// Records that were kept in quarantine.
+    /// Rows that were kept in quarantine: one for each record that cannot be read, or one for each MiB of it.
     rejected: u64,
-    /// The first of them; the others are counted only.
+    /// The first of these records; the others are counted only.
     rejects: Vec<RejectBody>,
 }
 
@@ -82,13 +83,9 @@ async fn take(shared: &Inner, request: Request, log: Option<LogType>) -> Result<
     request_body(content = String, description = "Records; may be compressed by gzip or zstd", content_type = "application/x-ndjson"),
     responses(
         (status = 200, description = "All of it is on disk", body = ReceiptBody),
-        (status = 400, description = "The body cannot be read", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The token may not bring records", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "No such log type", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "Too large", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 429, description = "Come again later", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "Nothing can be stored now", body = ProblemBody, content_type = "application/problem+json"),
+        TokenProblems,
+        BodyProblems,
+        NameProblem,
     ),
     security(("token" = [])),
 )]
@@ -114,12 +111,8 @@ pub(crate) async fn named(
     request_body(content = String, description = "Records; may be compressed by gzip or zstd", content_type = "application/x-ndjson"),
     responses(
         (status = 200, description = "All of it is on disk", body = ReceiptBody),
-        (status = 400, description = "The body cannot be read", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The token may not bring records", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "Too large", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 429, description = "Come again later", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "Nothing can be stored now", body = ProblemBody, content_type = "application/problem+json"),
+        TokenProblems,
+        BodyProblems,
     ),
     security(("token" = [])),
 )]

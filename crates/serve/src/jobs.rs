@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 use vigie_model::{Ask, Canceller, Cell, Millis, Question, Rows, Tenant};
 
+use crate::answers::{BodyProblems, NameProblem, RequestProblem, TokenProblems};
 use crate::auth::{Need, authorise};
 use crate::cursor;
 use crate::problem::{Problem, ProblemBody};
@@ -379,10 +380,8 @@ async fn work(shared: Shared, job: Arc<Job>, question: Question) {
     request_body(content = JobRequest, content_type = "application/json"),
     responses(
         (status = 202, description = "It has begun", body = JobBegunBody),
-        (status = 400, description = "The question is wrong", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The token may not ask questions", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 429, description = "Too many jobs", body = ProblemBody, content_type = "application/problem+json"),
+        TokenProblems,
+        BodyProblems,
     ),
     security(("token" = [])),
 )]
@@ -406,10 +405,9 @@ pub(crate) async fn create(State(shared): State<Shared>, request: Request) -> Re
     ),
     responses(
         (status = 200, description = "The job and a page of its rows", body = JobBody),
-        (status = 400, description = "The cursor is not valid", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The token may not ask questions", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "No such job", body = ProblemBody, content_type = "application/problem+json"),
+        TokenProblems,
+        RequestProblem,
+        NameProblem,
     ),
     security(("token" = [])),
 )]
@@ -458,9 +456,8 @@ pub(crate) async fn look(
     params(("id" = String, Path, description = "The job")),
     responses(
         (status = 204, description = "It is ended or forgotten"),
-        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The token may not ask questions", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "No such job", body = ProblemBody, content_type = "application/problem+json"),
+        TokenProblems,
+        NameProblem,
     ),
     security(("token" = [])),
 )]

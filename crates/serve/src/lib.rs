@@ -4,12 +4,14 @@
 //! token and says no. It never knows SQL, DataFusion, what a rule or a mapping is, or how anything is
 //! stored: deliveries, questions and tokens go through the ports of `vigie-model`.
 
+mod answers;
 mod auth;
 mod bulk;
 mod cursor;
 mod decode;
 mod entity;
 mod follow;
+mod grpc;
 mod hec;
 mod ingest;
 mod jobs;

@@ -7,8 +7,9 @@ use utoipa::OpenApi;
 use utoipa::openapi::Components;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
+use crate::answers;
 use crate::auth::{Need, authorise};
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemBody};
 use crate::service::Shared;
 
 #[derive(OpenApi)]
@@ -32,7 +33,8 @@ use crate::service::Shared;
         crate::saved::forget,
         crate::service::live,
         crate::service::ready,
-    )
+    ),
+    components(schemas(ProblemBody))
 )]
 struct Document;
 
@@ -40,7 +42,9 @@ struct Document;
 pub fn openapi() -> String {
     let mut document = Document::openapi();
     let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-    document.components.get_or_insert_with(Components::new).add_security_scheme("token", scheme);
+    let components = document.components.get_or_insert_with(Components::new);
+    components.responses.extend(answers::all());
+    components.add_security_scheme("token", scheme);
     let mut text = document.to_pretty_json().unwrap_or_default();
     text.push('\n');
     text

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Json, Response};
+use axum::routing::{MethodRouter, any_service};
 use data_encoding::{BASE64, HEXLOWER};
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
 use opentelemetry_proto::tonic::collector::logs::v1::{
@@ -19,14 +21,12 @@ use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use prost::Message;
 use serde_json::{Map, Value, json};
 use tonic::Status;
-use tonic::codec::CompressionEncoding;
-use tonic::service::Interceptor;
-use tonic::service::interceptor::InterceptedService;
 use vigie_model::limits::DELIVERY_BYTES_MAX;
 use vigie_model::{Delivery, Receipt, Refusal, Tenant};
 
-use crate::auth::{Denied, Need, authorise};
+use crate::auth::{Need, authorise};
 use crate::decode::read_body;
+use crate::grpc::{denied, enter, refused};
 use crate::hec::is_object;
 use crate::ingest::deliver;
 use crate::otlp_json;
@@ -155,34 +155,10 @@ pub(crate) async fn http(State(shared): State<Shared>, request: Request) -> Resu
 /// The service over gRPC.
 pub(crate) struct Logs(Shared);
 
-/// Takes logs in over gRPC. Who has no token is sent away before the message is read.
-pub(crate) fn grpc(
-    shared: Shared,
-) -> InterceptedService<LogsServiceServer<Logs>, impl Interceptor + Clone + Send + Sync + 'static> {
-    let server = LogsServiceServer::new(Logs(Arc::clone(&shared)))
-        .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(DELIVERY_BYTES_MAX);
-    InterceptedService::new(server, move |request: tonic::Request<()>| -> Result<tonic::Request<()>, Status> {
-        authorise(&shared, request.metadata().as_ref(), Need::Ingest).map_err(denied)?;
-        Ok(request)
-    })
-}
-
-/// A status of which a client makes the right thing: only `UNAVAILABLE` is sent again.
-fn denied(denied: Denied) -> Status {
-    match denied {
-        Denied::Missing | Denied::Wrong => Status::unauthenticated(denied.sentence()),
-        Denied::TooMany | Denied::Unknown => Status::unavailable(denied.sentence()),
-        Denied::Scope(_) => Status::permission_denied(denied.sentence()),
-    }
-}
-
-fn refused(refusal: Refusal) -> Status {
-    match refusal {
-        Refusal::Busy { .. } | Refusal::Unavailable(_) => Status::unavailable(refusal.to_string()),
-        Refusal::UnknownLog(_) => Status::not_found(refusal.to_string()),
-        Refusal::TooLarge { .. } => Status::resource_exhausted(refusal.to_string()),
-    }
+/// Takes logs in over gRPC.
+pub(crate) fn grpc(shared: Shared) -> MethodRouter<Shared> {
+    let server = LogsServiceServer::new(Logs(Arc::clone(&shared))).max_decoding_message_size(DELIVERY_BYTES_MAX);
+    any_service(server).layer(from_fn_with_state(shared, enter))
 }
 
 #[tonic::async_trait]

@@ -17,10 +17,11 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use utoipa::ToSchema;
 use vigie_model::{Ask, Cell, Millis, QueryError, Question, RowPlace, Tenant, format_utc, parse_moment};
 
+use crate::answers::{BodyProblems, QueryProblems, TokenProblems};
 use crate::auth::{Need, authorise};
 use crate::cursor;
 use crate::decode::read_body;
-use crate::problem::{Problem, ProblemBody};
+use crate::problem::Problem;
 use crate::service::{Inner, Shared};
 
 /// Rows of an answer that is one document; a longer one is asked for line by line.
@@ -130,6 +131,16 @@ pub(crate) struct AnswerBody {
     next: Option<String>,
 }
 
+/// The last line of an answer that went out whole.
+#[derive(Debug, Serialize)]
+struct EndBody {
+    rows: usize,
+    version: u64,
+    /// See [`AnswerBody`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
 /// What comes out of a query.
 enum Part {
     Head { columns: Vec<String>, version: u64 },
@@ -235,7 +246,8 @@ async fn answer(shared: &Shared, headers: &HeaderMap, question: Question) -> Res
     };
     let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accepts.contains(NDJSON) {
-        return Ok(lines(parts, columns, version));
+        let shared = Arc::clone(shared);
+        return Ok(lines(Lines { shared, question, parts, columns, version, rows: 0, last: None }));
     }
     let mut rows = Vec::new();
     let mut last = None;
@@ -306,23 +318,53 @@ fn search_question(shared: &Inner, tenant: Tenant, search: Search) -> Result<Que
     Ok(Question { since: page.since, until: page.until, before, ..Question::new(tenant, ask) })
 }
 
-/// Rows line by line as they come; an error after the first is the last line.
-fn lines(parts: Parts, columns: Vec<String>, version: u64) -> Response {
-    let head = format!("{}\n", serde_json::json!({ "columns": columns, "version": version }));
-    let begun = futures::stream::once(async move { Ok::<Bytes, Infallible>(Bytes::from(head)) });
-    let rest = futures::stream::unfold(Some((parts, columns)), |state| async move {
-        let (mut parts, columns) = state?;
-        let problem = match parts.recv().await {
+/// An answer that goes out line by line.
+struct Lines {
+    shared: Shared,
+    question: Question,
+    parts: Parts,
+    columns: Vec<String>,
+    version: u64,
+    /// Rows that went out.
+    rows: usize,
+    /// Where the last of them stands.
+    last: Option<RowPlace>,
+}
+
+impl Lines {
+    /// The next lines, and whether they are the last.
+    async fn more(&mut self) -> (String, bool) {
+        let problem = match self.parts.recv().await {
             Some(Ok(Part::Rows(batch))) => {
-                let text: String = batch.into_iter().map(|row| json_line(&columns, row)).collect();
-                return Some((Ok(Bytes::from(text)), Some((parts, columns))));
+                self.rows += batch.len();
+                if let Some(row) = batch.last() {
+                    self.last = place_of(&self.columns, row);
+                }
+                return (batch.into_iter().map(|row| json_line(&self.columns, row)).collect(), false);
             }
-            Some(Ok(_)) => return None,
+            Some(Ok(_)) => match next_page(&self.shared, &self.question, self.last.take(), self.rows, true) {
+                Ok(next) => {
+                    let end = EndBody { rows: self.rows, version: self.version, next };
+                    return (format!("{}\n", serde_json::json!({ "end": end })), true);
+                }
+                Err(problem) => problem,
+            },
             Some(Err(error)) => Problem::from(error),
             None => broken(),
         };
-        let text = format!("{}\n", serde_json::json!({ "error": problem.body() }));
-        Some((Ok(Bytes::from(text)), None))
+        (format!("{}\n", serde_json::json!({ "error": problem.body() })), true)
+    }
+}
+
+/// Rows line by line as they come. The last line says how it ended, so that a client knows an answer that
+/// broke off from one that is whole. No row looks like it: its value is an object, and values of rows are none.
+fn lines(answer: Lines) -> Response {
+    let head = format!("{}\n", serde_json::json!({ "columns": answer.columns, "version": answer.version }));
+    let begun = futures::stream::once(async move { Ok::<Bytes, Infallible>(Bytes::from(head)) });
+    let rest = futures::stream::unfold(Some(answer), |answer| async move {
+        let mut answer = answer?;
+        let (text, is_last) = answer.more().await;
+        Some((Ok(Bytes::from(text)), (!is_last).then_some(answer)))
     });
     let body = Body::from_stream(futures::StreamExt::chain(begun, rest));
     ([(CONTENT_TYPE, NDJSON)], body).into_response()
@@ -353,18 +395,19 @@ pub(crate) async fn receive<T: DeserializeOwned>(shared: &Inner, request: Reques
 ///
 /// When there may be more, `next` is the cursor of the page behind these rows: it skips and repeats no
 /// event, whatever comes in meanwhile. It holds for an hour, until the service starts again.
-/// With `Accept: application/x-ndjson` the first line names the columns and each other line is a row.
+/// With `Accept: application/x-ndjson` the first line names the columns, each other is a row, and the last
+/// is `{"end": {"rows": 100, "version": 7, "next": "..."}}`, where `next` is the same cursor, or `{"error": ...}`
+/// with the problem. No value of a row is an object, so neither is ever taken for a row.
 #[utoipa::path(
     post,
     path = "/api/v1/search",
     tag = "query",
     request_body(content = Search, content_type = "application/json"),
     responses(
-        (status = 200, description = "Rows", body = AnswerBody),
-        (status = 400, description = "The question is wrong", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The answer is too large", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "Something failed", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 200, description = "Rows", content((AnswerBody = "application/json"), (String = "application/x-ndjson"))),
+        TokenProblems,
+        BodyProblems,
+        QueryProblems,
     ),
     security(("token" = [])),
 )]
@@ -376,18 +419,19 @@ pub(crate) async fn search(State(shared): State<Shared>, request: Request) -> Re
 
 /// Answers a statement of SQL that reads.
 ///
-/// With `Accept: application/x-ndjson` the first line names the columns and each other line is a row.
+/// With `Accept: application/x-ndjson` the first line names the columns, each other is a row, and the last
+/// is `{"end": {"rows": 100, "version": 7}}`, or `{"error": ...}` with the problem. No value of a row is an
+/// object, so neither is ever taken for a row.
 #[utoipa::path(
     post,
     path = "/api/v1/sql",
     tag = "query",
     request_body(content = Statement, content_type = "application/json"),
     responses(
-        (status = 200, description = "Rows", body = AnswerBody),
-        (status = 400, description = "The question is wrong", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The answer is too large", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "Something failed", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 200, description = "Rows", content((AnswerBody = "application/json"), (String = "application/x-ndjson"))),
+        TokenProblems,
+        BodyProblems,
+        QueryProblems,
     ),
     security(("token" = [])),
 )]
@@ -397,17 +441,18 @@ pub(crate) async fn sql(State(shared): State<Shared>, request: Request) -> Resul
 }
 
 /// Counts events that match a filter, by equal steps of time.
+///
+/// With `Accept: application/x-ndjson` the answer comes line by line, as that of a statement.
 #[utoipa::path(
     post,
     path = "/api/v1/histogram",
     tag = "query",
     request_body(content = Histogram, content_type = "application/json"),
     responses(
-        (status = 200, description = "Rows", body = AnswerBody),
-        (status = 400, description = "The question is wrong", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The answer is too large", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "Something failed", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 200, description = "Rows", content((AnswerBody = "application/json"), (String = "application/x-ndjson"))),
+        TokenProblems,
+        BodyProblems,
+        QueryProblems,
     ),
     security(("token" = [])),
 )]
@@ -419,17 +464,18 @@ pub(crate) async fn histogram(State(shared): State<Shared>, request: Request) ->
 }
 
 /// Counts the most frequent values of one column among events that match a filter.
+///
+/// With `Accept: application/x-ndjson` the answer comes line by line, as that of a statement.
 #[utoipa::path(
     post,
     path = "/api/v1/facet",
     tag = "query",
     request_body(content = Facet, content_type = "application/json"),
     responses(
-        (status = 200, description = "Rows", body = AnswerBody),
-        (status = 400, description = "The question is wrong", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The answer is too large", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "Something failed", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 200, description = "Rows", content((AnswerBody = "application/json"), (String = "application/x-ndjson"))),
+        TokenProblems,
+        BodyProblems,
+        QueryProblems,
     ),
     security(("token" = [])),
 )]

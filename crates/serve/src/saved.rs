@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use vigie_model::{Ask, Question, SaveError, SavedSearch, format_utc};
 
+use crate::answers::{BodyProblems, NameProblem, QueryProblems, TokenProblems};
 use crate::auth::{Need, authorise};
-use crate::problem::{Problem, ProblemBody, UNAVAILABLE_RETRY_SECONDS};
+use crate::problem::{Problem, UNAVAILABLE_RETRY_SECONDS};
 use crate::query::{blocking, receive};
 use crate::service::Shared;
 
@@ -66,9 +67,7 @@ fn unknown(name: &str) -> Problem {
     tag = "saved",
     responses(
         (status = 200, description = "All saved searches, by name", body = SavedListBody),
-        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The token may not ask questions", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The state cannot be read now", body = ProblemBody, content_type = "application/problem+json"),
+        TokenProblems,
     ),
     security(("token" = [])),
 )]
@@ -88,10 +87,8 @@ pub(crate) async fn list(State(shared): State<Shared>, headers: HeaderMap) -> Re
     params(("name" = String, Path, description = "Its name")),
     responses(
         (status = 200, description = "The saved search", body = SavedBody),
-        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The token may not ask questions", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "No such saved search", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The state cannot be read now", body = ProblemBody, content_type = "application/problem+json"),
+        TokenProblems,
+        NameProblem,
     ),
     security(("token" = [])),
 )]
@@ -117,10 +114,9 @@ pub(crate) async fn find(
     request_body(content = SaveRequest, content_type = "application/json"),
     responses(
         (status = 200, description = "It is saved", body = SavedBody),
-        (status = 400, description = "It cannot be saved so", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The token may not ask questions", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The state cannot be written now", body = ProblemBody, content_type = "application/problem+json"),
+        TokenProblems,
+        BodyProblems,
+        QueryProblems,
     ),
     security(("token" = [])),
 )]
@@ -150,10 +146,8 @@ pub(crate) async fn save(State(shared): State<Shared>, Path(name): Path<String>,
     params(("name" = String, Path, description = "Its name")),
     responses(
         (status = 204, description = "It is forgotten"),
-        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The token may not ask questions", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "No such saved search", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The state cannot be written now", body = ProblemBody, content_type = "application/problem+json"),
+        TokenProblems,
+        NameProblem,
     ),
     security(("token" = [])),
 )]

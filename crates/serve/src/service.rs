@@ -133,7 +133,8 @@ pub fn router(ports: Ports) -> Router {
     routes(share(ports))
 }
 
-fn routes(shared: Shared) -> Router {
+/// The router of what all handlers share.
+pub(crate) fn routes(shared: Shared) -> Router {
     let work = Router::new()
         .route("/api/v1/ingest", post(ingest::unnamed))
         .route("/api/v1/ingest/{vendor}/{log}", post(ingest::named))
@@ -157,7 +158,7 @@ fn routes(shared: Shared) -> Router {
         .route("/_bulk", post(bulk::bulk).put(bulk::bulk))
         .route("/{index}/_bulk", post(bulk::bulk_of_index).put(bulk::bulk_of_index))
         .route("/v1/logs", post(otlp::http))
-        .route_service(otlp::GRPC_PATH, otlp::grpc(Arc::clone(&shared)))
+        .route(otlp::GRPC_PATH, otlp::grpc(Arc::clone(&shared)))
         .layer(from_fn_with_state(Arc::clone(&shared), give_room))
         .layer(GlobalConcurrencyLimitLayer::new(REQUESTS_MAX));
     work.route("/", get(bulk::about))

@@ -16,9 +16,10 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::MissedTickBehavior;
 use vigie_model::{Cell, Tenant};
 
+use crate::answers::{QueryProblems, TokenProblems};
 use crate::auth::{Need, authorise};
 use crate::follow::{Follow, News};
-use crate::problem::{Problem, ProblemBody};
+use crate::problem::Problem;
 use crate::query::{address_query, blocking, broken, json_line};
 use crate::service::Shared;
 
@@ -239,10 +240,8 @@ fn stream(receiver: Receiver<String>, last: Arc<Mutex<Option<String>>>) -> Body 
     params(("filter" = Option<String>, Query, description = "The filter; every event when it is not said")),
     responses(
         (status = 200, description = "Events until the client goes", body = String, content_type = "text/event-stream"),
-        (status = 400, description = "The filter is wrong", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The token may not ask questions", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 429, description = "Too many tails", body = ProblemBody, content_type = "application/problem+json"),
+        TokenProblems,
+        QueryProblems,
     ),
     security(("token" = [])),
 )]

@@ -1,8 +1,10 @@
 //! What each protocol promises, through the router and through sockets, with ports that are fakes.
 
 mod asked;
+mod called;
 mod fakes;
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::net;
 
@@ -14,6 +16,7 @@ use prost::Message;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
+use tonic::codec::CompressionEncoding;
 use vigie_model::{LogType, Receipt, Refusal, Rejected, Tenant};
 
 use crate::{Listeners, openapi, router, serve};
@@ -260,7 +263,8 @@ async fn questions_are_answered_whole_or_line_by_line() {
     let expected = json!({ "columns": ["z", "a"], "version": 7, "rows": [row_json, row_json], "is_complete": true });
     assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), expected);
     let (_, _, text) = send(&router, request("POST /api/v1/sql", &[ASK, ndjson], "{\"sql\":\"right\"}")).await;
-    assert_eq!(text, format!("{{\"columns\":[\"z\",\"a\"],\"version\":7}}\n{row}{row}"));
+    let end = "{\"end\":{\"rows\":2,\"version\":7}}\n";
+    assert_eq!(text, format!("{{\"columns\":[\"z\",\"a\"],\"version\":7}}\n{row}{row}{end}"));
     let (status, _, text) = send(&router, request("POST /api/v1/sql", &[ASK, ndjson], "{\"sql\":\"breaks\"}")).await;
     let last: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
     assert_eq!((status.as_u16(), text.lines().count(), &last["error"]["status"]), (200, 4, &json!(422)));
@@ -307,6 +311,36 @@ async fn the_document_and_the_metrics_name_what_there_is() {
     }
 }
 
+#[tokio::test]
+async fn each_problem_is_described_once_and_operations_refer_to_it() {
+    let (ports, _deliveries) = ports(None);
+    let router = router(ports);
+    let document: Value = serde_json::from_str(&openapi()).unwrap();
+    let described = document["components"]["responses"].as_object().unwrap();
+    let mut seen = BTreeSet::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let line = format!("{} {}", method.to_uppercase(), path.replace(['{', '}'], ""));
+            let answers = operation["responses"].as_object().unwrap();
+            let needs_token = operation.get("security").is_some();
+            for (status, answer) in answers.iter().filter(|(status, _)| needs_token && status.as_str() >= "400") {
+                let name = answer["$ref"].as_str().and_then(|to| to.strip_prefix("#/components/responses/"));
+                let name = name.unwrap_or_else(|| panic!("{line} describes {status} itself"));
+                let problem = &described[name]["content"]["application/problem+json"]["schema"]["$ref"];
+                assert_eq!(problem, "#/components/schemas/Problem", "{name}");
+                let is_later = matches!(status.as_str(), "429" | "503");
+                assert_eq!(described[name]["headers"]["retry-after"].is_object(), is_later, "{name}");
+                seen.insert(name);
+            }
+            let (status, _, text) = send(&router, request(&line, &[], "")).await;
+            assert!(answers.contains_key(status.as_str()), "{line}: {status} {text}");
+            assert_eq!(status == 401, needs_token, "{line}");
+        }
+    }
+    assert!(document["components"]["schemas"]["Problem"].is_object());
+    assert!(described.keys().map(String::as_str).eq(seen), "an answer is described that nothing gives");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn sockets_bring_syslog_and_calls_until_the_stop() {
     let (ports, mut deliveries) = ports(None);
@@ -332,6 +366,11 @@ async fn sockets_bring_syslog_and_calls_until_the_stop() {
     client.export(call).await.unwrap();
     let delivery = deliveries.recv().await.unwrap();
     assert_eq!((delivery.source.as_str(), delivery.body.as_slice()), ("otlp", b"{\"n\": 1.0}\n".as_slice()));
+    let mut client = client.send_compressed(CompressionEncoding::Gzip);
+    let mut call = tonic::Request::new(logs("{\"n\": 2.0}"));
+    call.metadata_mut().insert("authorization", "Bearer push".parse().unwrap());
+    client.export(call).await.unwrap();
+    assert_eq!(deliveries.recv().await.unwrap().body, b"{\"n\": 2.0}\n");
     drop(client);
 
     let mut stream = tokio::net::TcpStream::connect(at_stream).await.unwrap();

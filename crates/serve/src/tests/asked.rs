@@ -128,6 +128,33 @@ async fn pages_of_a_search_hold_each_event_once() {
 }
 
 #[tokio::test]
+async fn the_last_line_says_how_an_answer_ended_and_what_comes_next() {
+    let (ports, _deliveries) = ports(None);
+    let router = router(ports);
+    let headers = [ASK, ("accept", "application/x-ndjson")];
+    for (limit, expected) in [(2, vec!["54", "32", "1"]), (5, vec!["54321", ""])] {
+        let mut body = json!({ "filter": "pages", "limit": limit });
+        let mut pages = Vec::new();
+        loop {
+            let (status, _, text) = send(&router, request("POST /api/v1/search", &headers, body.to_string())).await;
+            assert_eq!(status, 200, "{text}");
+            let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            let (end, rows) = lines[1..].split_last().unwrap();
+            let end = end["end"].as_object().unwrap();
+            assert_eq!((&end["rows"], &end["version"]), (&json!(rows.len()), &json!(7)), "{text}");
+            assert!(rows.iter().flat_map(|row| row.as_object().unwrap().values()).all(|value| !value.is_object()), "{text}");
+            let seconds = rows.iter().map(|row| row["time"].as_str().unwrap().get(18..19).unwrap());
+            pages.push(seconds.collect::<String>());
+            match end.get("next") {
+                Some(next) => body = json!({ "cursor": next }),
+                None => break,
+            }
+        }
+        assert_eq!(pages, expected);
+    }
+}
+
+#[tokio::test]
 async fn a_tail_begins_with_a_right_filter_and_ends_with_its_client() {
     let (ports, _deliveries) = ports(None);
     let router = router(ports);

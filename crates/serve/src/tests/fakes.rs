@@ -32,6 +32,15 @@ impl Intake for FakeIntake {
     }
 }
 
+/// Gives its answers away.
+struct HoldingIntake(UnboundedSender<(Delivery, Answer)>);
+
+impl Intake for HoldingIntake {
+    fn deliver(&self, delivery: Delivery, answer: Answer) {
+        let _ = self.0.send((delivery, answer));
+    }
+}
+
 struct FakeTokens;
 
 fn token(tenant: &str, scopes: Vec<Scope>) -> Option<TokenInfo> {
@@ -211,6 +220,12 @@ pub(crate) fn ports(outcome: Option<Result<Receipt, Refusal>>) -> (Ports, Unboun
         health: Arc::new(FakeHealth),
     };
     (ports, deliveries)
+}
+
+/// Ports whose intake answers when the test does.
+pub(crate) fn holding() -> (Ports, UnboundedReceiver<(Delivery, Answer)>) {
+    let (seen, held) = unbounded_channel();
+    (Ports { intake: Arc::new(HoldingIntake(seen)), ..ports(None).0 }, held)
 }
 
 /// A request of `METHOD /path` with headers as pairs.
