@@ -532,7 +532,7 @@ mod tests {
     fn shape(body: &[u8]) -> (EventBatch, Receipt) {
         let delivery =
             Delivery { tenant: Tenant::default(), log: None, source: "test".to_owned(), number: None, body: body.to_vec() };
-        shaper().shape(&delivery, 7, NOW).unwrap()
+        shaper().shape(delivery, 7, NOW).unwrap()
     }
 
     fn raw(batch: &EventBatch, row: usize) -> &[u8] {
