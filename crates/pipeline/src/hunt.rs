@@ -13,6 +13,7 @@ use vigie_record::Shape;
 
 use crate::admit::{Batch, guess, read_file};
 use crate::conclude::conclude;
+use crate::find::Finder;
 use crate::gather::gather;
 use crate::inflate::each_file;
 use crate::lane::Lanes;
@@ -113,6 +114,7 @@ impl Hunt<'_> {
         let count = u32::try_from(self.rules.facts().len()).unwrap_or(u32::MAX);
         let shared = Shared {
             lanes: self.lanes,
+            finder: Finder::new(&self.lanes.lanes),
             rules: self.rules,
             tenant: &self.tenant,
             since: self.since,

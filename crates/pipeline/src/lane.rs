@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use vigie_detect::{LogQuery, Partition, RuleSet};
 use vigie_model::{Column, LogType};
-use vigie_normalise::{Mapping, Programme};
+use vigie_normalise::{Mapping, Programme, Wrapper};
 use vigie_record::{Export, PathSet, Row, SlotId, Value, Walk};
 
 /// Where a record of a log without a mapping may name its time and its id, most telling first.
@@ -29,17 +29,27 @@ pub struct Lane {
     pub(crate) partition: Partition,
     pub(crate) walk: Walk,
     recognise: Vec<Vec<SlotId>>,
-    pub(crate) wrappers: Vec<(SlotId, bool)>,
+    /// What tells its records from those of others.
+    pub(crate) marks: Marks,
     time: Vec<SlotId>,
     id: Vec<SlotId>,
     /// The OCSF paths that its programme gives.
     wanted: PathSet,
 }
 
+/// See [`crate::find::Finder`].
+#[derive(Debug, Default)]
+pub(crate) struct Marks {
+    /// A record has every path of one group.
+    pub(crate) groups: Vec<Vec<String>>,
+    /// Where a record stands inside another.
+    pub(crate) wrappers: Vec<Wrapper>,
+}
+
 /// Sets of a lane's walk, in the order of [`Walk::compile`].
 pub(crate) const PROGRAMME: usize = 0;
 pub(crate) const RULES: usize = 1;
-pub(crate) const OWN: usize = 2;
+const OWN: usize = 2;
 
 impl Lane {
     /// The lane of a mapped log, whose events have what the rules read.
@@ -63,7 +73,7 @@ impl Lane {
         let programme = mapping.programme(&mut wanted);
         let mut own = PathSet::new();
         let groups = mapping.recognise.iter().map(|group| group.iter().map(|path| own.intern(path)).collect()).collect();
-        let wrappers = mapping.wrappers.iter().map(|wrapper| (own.intern(&wrapper.path), wrapper.is_text)).collect();
+        let marks = Marks { groups: mapping.recognise.clone(), wrappers: mapping.wrappers.clone() };
         let walk = Walk::compile(&[programme.paths(), partition.native_paths(), &own]);
         Lane {
             log: mapping.log.clone(),
@@ -72,7 +82,7 @@ impl Lane {
             partition,
             walk,
             recognise: groups,
-            wrappers,
+            marks,
             time: Vec::new(),
             id: Vec::new(),
             wanted,
@@ -100,7 +110,7 @@ impl Lane {
             partition,
             walk,
             recognise: vec![Vec::new()],
-            wrappers: Vec::new(),
+            marks: Marks::default(),
             time,
             id,
             wanted: PathSet::new(),

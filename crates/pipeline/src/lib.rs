@@ -7,6 +7,7 @@
 mod admit;
 mod care;
 mod conclude;
+mod find;
 mod gather;
 mod hunt;
 mod inflate;

@@ -11,8 +11,8 @@ use vigie_model::{
 };
 use vigie_record::{AFTER_END, Cut, Cutter, Fields, Row, Shape, SlotId, Value, value_end};
 
+use crate::find::{Finder, Found};
 use crate::lane::{Lanes, PROGRAMME, RULES};
-use crate::work::wrapped;
 
 /// The bit of a delivery's number that says that the number names its records: what comes again under
 /// it was there before.
@@ -36,6 +36,8 @@ pub struct Shaper {
     slots: Vec<Vec<Option<SlotId>>>,
     /// The lane of JSON objects that no mapping knows.
     generic: usize,
+    /// Tells the records of the other lanes apart.
+    finder: Finder,
     time: Option<usize>,
     class: Option<usize>,
     /// What rules of the lanes found. The service's lanes have none yet.
@@ -98,7 +100,8 @@ impl Shaper {
         let position = |name: &str| columns.iter().position(|column| column.name == name);
         let (time, class) = (position("time"), position("class_uid"));
         let generic = lanes.lanes.len().saturating_sub(1);
-        Shaper { tenant, lanes, columns, names, slots, generic, time, class, matches: AtomicU64::new(0) }
+        let finder = Finder::new(lanes.lanes.get(..generic).unwrap_or_default());
+        Shaper { tenant, lanes, columns, names, slots, generic, finder, time, class, matches: AtomicU64::new(0) }
     }
 
     /// The promoted columns of its rows.
@@ -247,26 +250,22 @@ impl Shaper {
     /// Tries the lane of the record before, then the others, then records inside this one; an object
     /// that no mapping knows is an event without a class.
     fn record<'r>(&'r self, record: &'r [u8], reader: &mut Reader<'r>, taking: &mut Taking<'_>) -> Fate {
-        let Reader { hint, forced, rows, event } = reader;
-        let mapped = (0..self.generic).filter(|number| number != hint);
-        let order = [*hint].into_iter().filter(|number| *number != self.generic).chain(mapped);
-        for number in order.take(if forced.is_some() { 1 } else { usize::MAX }) {
-            let Some(row) = rows.get_mut(number) else {
-                continue;
-            };
-            match self.lane_record(number, record, row, event, taking) {
+        let Reader { hint, forced, rows, found, event } = reader;
+        if let Some(row) = rows.get_mut(*hint).filter(|_| *hint != self.generic) {
+            match self.lane_record(*hint, record, row, event, taking) {
                 Fate::Foreign => {}
-                fate => {
-                    *hint = number;
-                    return fate;
-                }
+                fate => return fate,
             }
         }
-        for (number, row) in rows.iter().enumerate().take(self.generic) {
-            let inner = self.lanes.lanes.get(number).and_then(|lane| wrapped(lane, row));
-            if let Some(inner) = inner.filter(|_| forced.is_none_or(|forced| forced == number)) {
-                return self.inner(&inner, *forced, taking);
+        match self.finder.find(record, *forced, found) {
+            Found::Lane(number) => {
+                *hint = number;
+                if let Some(row) = rows.get_mut(number) {
+                    return self.lane_record(number, record, row, event, taking);
+                }
             }
+            Found::Inside(inner) => return self.inner(&inner, *forced, taking),
+            Found::Nothing => {}
         }
         let is_free = forced.is_none_or(|forced| forced == self.generic);
         match rows.get_mut(self.generic) {
@@ -277,13 +276,12 @@ impl Shaper {
 
     /// A record that stood inside another one.
     fn inner(&self, record: &[u8], forced: Option<usize>, taking: &mut Taking<'_>) -> Fate {
-        for number in (0..self.lanes.lanes.len()).filter(|number| forced.is_none_or(|forced| forced == *number)) {
-            match self.lane_record(number, record, &mut Row::new(), &mut Event::default(), taking) {
-                Fate::Foreign => {}
-                fate => return fate,
-            }
-        }
-        Fate::Foreign
+        let number = match self.finder.find(record, forced, &mut Row::new()) {
+            Found::Lane(number) => number,
+            // What is of no lane is of the one that reads any object; it says too why it cannot be read.
+            Found::Inside(_) | Found::Nothing => forced.unwrap_or(self.generic),
+        };
+        self.lane_record(number, record, &mut Row::new(), &mut Event::default(), taking)
     }
 
     fn lane_record<'r>(
@@ -351,13 +349,15 @@ struct Reader<'r> {
     hint: usize,
     forced: Option<usize>,
     rows: Vec<Row<'r>>,
+    /// The row in which lanes are told apart.
+    found: Row<'r>,
     event: Event<'r>,
 }
 
 impl Reader<'_> {
     fn new(shaper: &Shaper, forced: Option<usize>) -> Self {
         let rows = shaper.lanes.lanes.iter().map(|_| Row::new()).collect();
-        Reader { hint: forced.unwrap_or(0), forced, rows, event: Event::default() }
+        Reader { hint: forced.unwrap_or(0), forced, rows, found: Row::new(), event: Event::default() }
     }
 }
 

@@ -6,10 +6,11 @@ use hashbrown::HashSet;
 use vigie_detect::{Match, RuleSet, Scratch};
 use vigie_model::limits::{SPILL_BYTES, WANTED_PRINCIPALS_MAX};
 use vigie_model::{Event, EventFacts, EventId, Evidence, Link, Millis, NameSpace, Tenant};
-use vigie_record::{AFTER_END, Cut, Row, Value};
+use vigie_record::{AFTER_END, Cut, Row};
 
 use crate::admit::Batch;
-use crate::lane::{Lane, Lanes, OWN, PROGRAMME, RULES};
+use crate::find::{Finder, Found};
+use crate::lane::{Lane, Lanes, PROGRAMME, RULES};
 use crate::outcome::{Explained, Outcome, Reject, RejectReason};
 use crate::pack::{Reader, Texts, Writer};
 use crate::proof::instant_in;
@@ -84,6 +85,8 @@ fn read_head(reader: &mut Reader<'_>) -> Option<(u32, Option<u32>)> {
 /// What every worker shares and none changes.
 pub(crate) struct Shared<'a> {
     pub(crate) lanes: &'a Lanes,
+    /// Tells the lanes' records apart.
+    pub(crate) finder: Finder,
     pub(crate) rules: &'a RuleSet,
     pub(crate) tenant: &'a Tenant,
     pub(crate) since: Option<Millis>,
@@ -176,6 +179,8 @@ struct BatchReader<'r> {
     hint: usize,
     /// A row for each lane.
     rows: Vec<Row<'r>>,
+    /// The row in which lanes are told apart.
+    found: Row<'r>,
     event: Event<'r>,
 }
 
@@ -215,6 +220,7 @@ impl<'a> Worker<'a> {
         let mut reader = BatchReader {
             hint: self.shared.lanes.forced.unwrap_or(0),
             rows: self.shared.lanes.lanes.iter().map(|_| Row::new()).collect(),
+            found: Row::new(),
             event: Event::default(),
         };
         let delivered = instant_in(file);
@@ -279,25 +285,22 @@ impl<'a> Worker<'a> {
         {
             return self.inner_record(&made, place);
         }
-        let BatchReader { hint, rows, event } = reader;
-        let order = [*hint].into_iter().chain((0..lanes.len()).filter(|number| number != hint));
-        for number in order {
-            let (Some(lane), Some(row)) = (lanes.get(number), rows.get_mut(number)) else {
-                continue;
-            };
-            match self.lane_record(number, lane, record, place, row, event)? {
+        let BatchReader { hint, rows, found, event } = reader;
+        if let (Some(lane), Some(row)) = (lanes.get(*hint), rows.get_mut(*hint)) {
+            match self.lane_record(*hint, lane, record, place, row, event)? {
                 Fate::Foreign if self.shared.lanes.forced.is_none() => {}
-                Fate::Foreign => return Ok(Fate::Foreign),
-                fate => {
-                    *hint = number;
-                    return Ok(fate);
-                }
+                fate => return Ok(fate),
             }
         }
-        for (lane, row) in lanes.iter().zip(rows.iter()) {
-            if let Some(inner) = wrapped(lane, row) {
-                return self.inner_record(&inner, place);
+        match self.shared.finder.find(record, None, found) {
+            Found::Lane(number) => {
+                *hint = number;
+                if let (Some(lane), Some(row)) = (lanes.get(number), rows.get_mut(number)) {
+                    return self.lane_record(number, lane, record, place, row, event);
+                }
             }
+            Found::Inside(inner) => return self.inner_record(&inner, place),
+            Found::Nothing => {}
         }
         match self.exported(record) {
             Some(made) => self.inner_record(&made, place),
@@ -312,14 +315,15 @@ impl<'a> Worker<'a> {
 
     /// A record that stood inside another one, or was made of a row.
     fn inner_record(&mut self, inner: &[u8], place: Place<'_>) -> io::Result<Fate> {
-        for (number, lane) in self.shared.lanes.lanes.iter().enumerate() {
-            let (mut row, mut event) = (Row::new(), Event::default());
-            match self.lane_record(number, lane, inner, place, &mut row, &mut event)? {
-                Fate::Foreign => {}
-                fate => return Ok(fate),
-            }
+        // What cannot be read is no lane's: the first one says why.
+        let number = match self.shared.finder.find(inner, None, &mut Row::new()) {
+            Found::Lane(number) => number,
+            Found::Inside(_) | Found::Nothing => 0,
+        };
+        match self.shared.lanes.lanes.get(number) {
+            Some(lane) => self.lane_record(number, lane, inner, place, &mut Row::new(), &mut Event::default()),
+            None => Ok(Fate::Foreign),
         }
-        Ok(Fate::Foreign)
     }
 
     fn lane_record<'r>(
@@ -505,14 +509,4 @@ fn native_facts(lane: &Lane, id: EventId, row: &Row<'_>, event: &Event<'_>) -> E
         log: lane.log.0.clone(),
         ..EventFacts::default()
     }
-}
-
-/// The record that stands inside a row's record, by the wrappers of a lane.
-pub(crate) fn wrapped(lane: &Lane, row: &Row<'_>) -> Option<Vec<u8>> {
-    let own = lane.walk.view(row, OWN);
-    lane.wrappers.iter().find_map(|(slot, is_text)| match own.get(*slot) {
-        Value::Text(text) if *is_text => Some(text.into_owned().into_bytes()),
-        Value::Object(bytes) if !is_text => Some(bytes.to_vec()),
-        _ => None,
-    })
 }
