@@ -60,6 +60,8 @@ struct Rule {
     state: RuleState,
     /// Names of the fields whose values correlations need of it.
     extracts: Vec<String>,
+    /// The providers that it claims to hold for.
+    providers: Vec<String>,
 }
 
 /// Rules, correlations and filters of one run, numbered in the order of their places.
@@ -73,6 +75,18 @@ pub struct RuleSet {
 
 /// The `product` of rules that read OCSF events.
 const OCSF_PRODUCT: &str = "ocsf";
+
+/// The providers among a rule's own keys (`vigie: {providers: [...]}`); `None` where they are no list of names.
+macro_rules! own_providers {
+    ($rule:expr) => {
+        match $rule.custom_attributes.get("vigie").and_then(|own| own.get("providers")) {
+            Some(value) => value.as_sequence().and_then(|names| {
+                names.iter().map(|name| name.as_str().map(str::to_ascii_lowercase)).collect::<Option<Vec<_>>>()
+            }),
+            None => Some(Vec::new()),
+        }
+    };
+}
 
 impl RuleSet {
     /// Reads rules. `classes` gives the class number of an OCSF class name (`api_activity`).
@@ -107,12 +121,13 @@ impl RuleSet {
         }
         for rule in collection.correlations {
             let facts = correlation_facts(&rule, &source.place);
-            self.push(facts, Body::Correlation(Box::new(rule)), RuleState::Live);
+            let providers = claims(own_providers!(rule), source, errors);
+            self.push(facts, Body::Correlation(Box::new(rule)), RuleState::Live, providers);
         }
         for filter in collection.filters {
             let facts = filter_facts(&filter, &source.place);
             match self.try_compile(Side::Native, &filter.detection) {
-                Ok(_) => self.push(facts, Body::Filter(Box::new(filter)), RuleState::Filter),
+                Ok(_) => self.push(facts, Body::Filter(Box::new(filter)), RuleState::Filter, Vec::new()),
                 Err(mistake) => errors.push(mistake.at(&source.place, &source.text)),
             }
         }
@@ -131,12 +146,13 @@ impl RuleSet {
             errors.push(mistake.at(&source.place, &source.text));
             return;
         }
-        self.push(rule_facts(&rule, &source.place), Body::Rule(Box::new(rule)), state);
+        let providers = claims(own_providers!(rule), source, errors);
+        self.push(rule_facts(&rule, &source.place), Body::Rule(Box::new(rule)), state, providers);
     }
 
-    fn push(&mut self, facts: RuleFacts, body: Body, state: RuleState) {
+    fn push(&mut self, facts: RuleFacts, body: Body, state: RuleState, providers: Vec<String>) {
         self.facts.push(facts);
-        self.rules.push(Rule { body, state, extracts: Vec::new() });
+        self.rules.push(Rule { body, state, extracts: Vec::new(), providers });
     }
 
     /// A rule whose id another rule already has is an error; the first one stays.
@@ -263,6 +279,11 @@ impl RuleSet {
         self.rules.get(rule as usize).map(|rule| &rule.state)
     }
 
+    /// The providers that a rule claims to hold for, in lower case; none where it claims nothing.
+    pub fn providers(&self, rule: u32) -> &[String] {
+        self.rules.get(rule as usize).map(|rule| rule.providers.as_slice()).unwrap_or_default()
+    }
+
     /// Whether matches of a rule are findings of their own.
     pub fn reports(&self, rule: u32) -> bool {
         self.state(rule) == Some(&RuleState::Live)
@@ -365,6 +386,15 @@ impl RuleSet {
         }
         filters
     }
+}
+
+/// The providers that a rule names; a claim that cannot be read is an error, and the rule claims nothing.
+fn claims(names: Option<Vec<String>>, source: &RuleSource, errors: &mut Vec<RuleError>) -> Vec<String> {
+    names.unwrap_or_else(|| {
+        let mistake = Mistake::new("`providers` is no list of names", "write `providers: [name, other_name]`", "providers");
+        errors.push(mistake.at(&source.place, &source.text));
+        Vec::new()
+    })
 }
 
 fn side_of(source: &LogSource) -> Side {
@@ -471,5 +501,41 @@ fn filter_facts(filter: &FilterRule, place: &str) -> RuleFacts {
         response_fr: String::new(),
         is_correlation: false,
         place: place.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{RuleSet, RuleSource};
+
+    /// What a rule with these lines of its own claims, or the error they give.
+    #[track_caller]
+    fn check(own: &str, expected: Result<&[&str], &str>) {
+        let rule = "logsource: {product: ocsf}\ndetection: {s: {status_id: 1}, condition: s}\n";
+        let correlation =
+            "correlation: {type: event_count, rules: [base], group-by: [target], timespan: 1h, condition: {gte: 2}}\n";
+        let base = format!("title: Base\nname: base\n{rule}---\n");
+        for (base, body) in [("", rule), (base.as_str(), correlation)] {
+            let text = format!("{base}title: Tried\nid: tried\n{own}{body}");
+            let source = RuleSource { place: "tried.yml".to_owned(), text };
+            let (set, errors) = RuleSet::parse(&[source], BTreeMap::new());
+            let number = set.facts().iter().position(|facts| facts.title == "Tried").unwrap();
+            let claims = set.providers(u32::try_from(number).unwrap());
+            match expected {
+                Ok(names) => assert!(errors.is_empty() && claims == names, "{own}: {claims:?} {errors:?}"),
+                Err(why) => assert!(errors.iter().any(|error| error.to_string().contains(why)), "{own}: {errors:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_rule_claims_the_providers_it_lists() {
+        check("", Ok(&[]));
+        check("vigie: {providers: [one, Two]}\n", Ok(&["one", "two"]));
+        check("vigie: {other: key}\n", Ok(&[]));
+        check("vigie:\n  providers: one\n", Err("tried.yml:"));
+        check("vigie:\n  providers: [{one: two}]\n", Err("`providers` is no list of names"));
     }
 }

@@ -1,6 +1,6 @@
 //! Lanes: for each log type its walk, its mapping and its rules. The only place that sees both sides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vigie_detect::{LogQuery, Partition, RuleSet};
 use vigie_model::{Column, LogType};
@@ -127,17 +127,22 @@ impl Lane {
         self.partition.len()
     }
 
-    /// Rules of the lane that read an OCSF path which its mapping never gives: rule and path.
-    pub fn blind_rules(&self) -> Vec<(u32, String)> {
+    /// Each rule of a mapped lane, with the OCSF paths it reads that the mapping never gives.
+    fn missing(&self) -> Vec<(u32, BTreeSet<String>)> {
         let Some(programme) = &self.programme else {
             return Vec::new();
         };
         let never = programme.never(self.partition.ocsf_paths());
-        let reads = self.partition.ocsf_reads();
-        reads
-            .iter()
-            .filter_map(|(rule, paths)| paths.iter().find(|path| never.contains(path)).map(|path| (*rule, (*path).to_owned())))
-            .collect()
+        let missing = |paths: Vec<&str>| paths.into_iter().filter(|path| never.contains(path)).map(str::to_owned).collect();
+        self.partition.ocsf_reads().into_iter().map(|(rule, paths)| (rule, missing(paths))).collect()
+    }
+
+    /// Whether a rule runs on the records of the lane, and its mapping gives all that the rule reads.
+    pub fn serves(&self, rule: u32) -> bool {
+        match self.programme {
+            Some(_) => self.missing().iter().any(|(number, missing)| *number == rule && missing.is_empty()),
+            None => self.partition.ocsf_reads().iter().any(|(number, _)| *number == rule),
+        }
     }
 
     /// Whether a row read by this lane's walk is a record of its log.
@@ -205,6 +210,22 @@ impl Lanes {
         lanes.envelope_keys.dedup();
         lanes.lanes.push(Lane::native(&LogType("generic/json".to_owned()), rules, generic));
         lanes
+    }
+
+    /// Rules that read an OCSF path which no mapping gives among those they are about: rule and path.
+    /// A rule is about the logs of the providers that it claims, or about all.
+    pub fn blind_rules(&self, rules: &RuleSet) -> Vec<(u32, String)> {
+        let mut blind: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
+        for lane in &self.lanes {
+            for (rule, missing) in lane.missing() {
+                let claims = rules.providers(rule);
+                if claims.is_empty() || claims.iter().any(|name| name == lane.log.product()) {
+                    let known = blind.entry(rule).and_modify(|known| known.retain(|path| missing.contains(path)));
+                    known.or_insert(missing);
+                }
+            }
+        }
+        blind.into_iter().filter_map(|(rule, paths)| Some((rule, paths.into_iter().next()?))).collect()
     }
 
     /// Sends every record to the lane of `log`, which is read without a mapping when none is here.

@@ -242,6 +242,7 @@ fn run_facts(options: &HuntOptions, setup: &Setup, folder: &Folder, outcome: &Ou
         |log: &String| setup.lanes.lanes.iter().find(|lane| lane.log.0 == *log).map_or(log.clone(), |lane| lane.title.clone());
     let seen = |lane: &&Lane| outcome.by_log.contains_key(&lane.log.0);
     let lanes: Vec<&Lane> = setup.lanes.lanes.iter().filter(seen).collect();
+    let blind = if lanes.is_empty() { Vec::new() } else { setup.lanes.blind_rules(&setup.rules) };
     let told = |(name, why): &(String, String)| (name.clone(), words.reason(why));
     let broken_files = outcome.broken_files.iter().chain(&folder.unreadable).map(told).collect();
     let reason = |reason: &RejectReason| match reason {
@@ -267,7 +268,7 @@ fn run_facts(options: &HuntOptions, setup: &Setup, folder: &Folder, outcome: &Ou
         broken_files,
         foreign_files: outcome.foreign_files.iter().map(told).collect(),
         rules: lanes.iter().map(|lane| lane.rules() as u64).sum(),
-        blind_rules: lanes.iter().flat_map(|lane| lane.blind_rules()).map(|(rule, path)| (title(rule), path)).collect(),
+        blind_rules: blind.into_iter().map(|(rule, path)| (title(rule), path)).collect(),
         silenced: outcome.silenced.iter().map(|(filter, count)| (title(*filter), *count)).collect(),
         paths: match options.lang {
             Lang::En => options.paths.join(" "),
