@@ -137,14 +137,6 @@ impl Lane {
         self.partition.ocsf_reads().into_iter().map(|(rule, paths)| (rule, missing(paths))).collect()
     }
 
-    /// Whether a rule runs on the records of the lane, and its mapping gives all that the rule reads.
-    pub fn serves(&self, rule: u32) -> bool {
-        match self.programme {
-            Some(_) => self.missing().iter().any(|(number, missing)| *number == rule && missing.is_empty()),
-            None => self.partition.ocsf_reads().iter().any(|(number, _)| *number == rule),
-        }
-    }
-
     /// Whether a row read by this lane's walk is a record of its log.
     pub(crate) fn recognises(&self, row: &Row<'_>) -> bool {
         let own = self.walk.view(row, OWN);
@@ -226,6 +218,17 @@ impl Lanes {
             }
         }
         blind.into_iter().filter_map(|(rule, paths)| Some((rule, paths.into_iter().next()?))).collect()
+    }
+
+    /// By rule the log types whose records it runs on and which give all that it reads.
+    pub fn served(&self) -> BTreeMap<u32, BTreeSet<String>> {
+        let mut served: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
+        for lane in &self.lanes {
+            for (rule, _) in lane.missing().into_iter().filter(|(_, missing)| missing.is_empty()) {
+                served.entry(rule).or_default().insert(lane.log.0.clone());
+            }
+        }
+        served
     }
 
     /// Sends every record to the lane of `log`, which is read without a mapping when none is here.

@@ -23,6 +23,10 @@ pub(crate) enum Command {
     /// Check, explain, list and begin rules
     #[command(subcommand)]
     Rule(RuleCommand),
+    /// Say which techniques of ATT&CK are seen, and where a rule or its data is missing
+    Coverage(CoverageOptions),
+    /// Say what providers detect by themselves, beside what our rules look for
+    Native(NativeOptions),
     /// Run the service: take events in, keep them, answer questions
     #[cfg(feature = "full")]
     Up(UpOptions),
@@ -561,7 +565,8 @@ pub(crate) struct DemoOptions {
 
 #[derive(Debug, Args)]
 pub(crate) struct TestOptions {
-    /// A content folder, or a folder of rules; the content inside the binary by default
+    /// A content folder (a whole one by itself, a part laid over ours), or a folder of rules; the content
+    /// inside the binary by default
     pub(crate) path: Option<PathBuf>,
     /// Name every test, not only those that fail
     #[arg(long)]
@@ -590,9 +595,97 @@ pub(crate) enum RuleCommand {
         #[arg(long, value_name = "PATH")]
         rules: Vec<PathBuf>,
     },
-    /// Begin a rule: writes NAME.yml and NAME.md to fill in
+    /// Show rules by providers, and the samples that prove each pair
+    Matrix(MatrixOptions),
+    /// Begin a rule: writes NAME.yml and NAME.md to fill in, and NAME.PROVIDER.md for its samples
     New {
         /// File name without ending
         name: String,
+        /// A provider that the rule will claim to hold for, such as the folder of a vendor (repeatable)
+        #[arg(long, value_name = "PROVIDER")]
+        provider: Vec<String>,
     },
+}
+
+/// Formats of the rule matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MatrixFormat {
+    /// For people
+    Table,
+    /// One list of rules with the counts of each provider
+    Json,
+    /// For a page
+    #[value(alias = "md")]
+    Markdown,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MatrixOptions {
+    /// A content folder: a whole one by itself, a part laid over the one inside the binary
+    #[arg(long, value_name = "DIR")]
+    pub(crate) content: Option<PathBuf>,
+    /// A folder or file of further rules (repeatable)
+    #[arg(long, value_name = "PATH")]
+    pub(crate) rules: Vec<PathBuf>,
+    /// Output format
+    #[arg(short = 'o', long, value_enum, default_value = "table")]
+    pub(crate) format: MatrixFormat,
+}
+
+/// Formats of coverage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CoverageFormat {
+    /// For people
+    Text,
+    /// One list of techniques
+    Json,
+    /// A layer for the ATT&CK Navigator
+    Navigator,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CoverageOptions {
+    /// Only rules about this provider, on its logs (repeatable)
+    #[arg(long, value_name = "PROVIDER")]
+    pub(crate) provider: Vec<String>,
+    /// Data that is there: files and folders of logs, or the data folder of a service (repeatable)
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: Vec<PathBuf>,
+    /// Data that is there: a log type, product/service, or all those of a provider (repeatable)
+    #[arg(long, value_name = "LOG")]
+    pub(crate) source: Vec<String>,
+    /// A content folder: a whole one by itself, a part laid over the one inside the binary
+    #[arg(long, value_name = "DIR")]
+    pub(crate) content: Option<PathBuf>,
+    /// A folder or file of further rules (repeatable)
+    #[arg(long, value_name = "PATH")]
+    pub(crate) rules: Vec<PathBuf>,
+    /// Output format
+    #[arg(short = 'o', long, value_enum, default_value = "text")]
+    pub(crate) format: CoverageFormat,
+}
+
+/// Formats of what providers detect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NativeFormat {
+    /// For people
+    Text,
+    /// One list of techniques
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NativeOptions {
+    /// Only this provider (repeatable)
+    #[arg(long, value_name = "PROVIDER")]
+    pub(crate) provider: Vec<String>,
+    /// A content folder: a whole one by itself, a part laid over the one inside the binary
+    #[arg(long, value_name = "DIR")]
+    pub(crate) content: Option<PathBuf>,
+    /// A folder or file of further rules (repeatable)
+    #[arg(long, value_name = "PATH")]
+    pub(crate) rules: Vec<PathBuf>,
+    /// Output format
+    #[arg(short = 'o', long, value_enum, default_value = "text")]
+    pub(crate) format: NativeFormat,
 }

@@ -12,6 +12,8 @@ use vigie_pipeline::{DigestFormat, GenericPaths};
 use crate::error::Error;
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../content");
+/// Files that only a whole content has: such a folder is not laid over ours.
+const WHOLE: [&str; 3] = ["schema/columns.toml", "text/en.toml", "verbs/verbs.toml"];
 /// Deepest nesting of content folders.
 const FOLDER_DEPTH_MAX: usize = 16;
 
@@ -70,6 +72,20 @@ impl Content {
             content.files.extend(files);
         }
         Ok(content)
+    }
+
+    /// A whole content folder by itself, so that what it leaves out is missing; a part of one laid
+    /// over what comes with the binary; or that alone.
+    pub(crate) fn tree(folder: Option<&Path>) -> Result<Content, Error> {
+        let Some(folder) = folder else {
+            return Ok(Content::embedded());
+        };
+        let files = read_tree(folder)?;
+        if WHOLE.iter().all(|name| files.contains_key(*name)) {
+            let laid_over = files.keys().cloned().collect();
+            return Ok(Content { files, laid_over });
+        }
+        Content::load(Some(folder))
     }
 
     /// The mappings of all logs, in the order of their folders.

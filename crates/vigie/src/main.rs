@@ -1,11 +1,16 @@
 //! The command line of Vigie: reads arguments, wires crates together, decides nothing about events.
 
 mod arguments;
+mod attack;
+mod claims;
 mod content;
+mod coverage;
 mod demo;
 mod error;
 mod explain;
 mod hunt;
+mod matrix;
+mod native;
 mod output;
 #[cfg(feature = "failpoints")]
 mod points;
@@ -51,6 +56,8 @@ fn main() -> ExitCode {
         Some(Command::Demo(options)) => demo::run(&options),
         Some(Command::Test(options)) => test::run(&options),
         Some(Command::Rule(command)) => rule::run(&command),
+        Some(Command::Coverage(options)) => coverage::run(&options),
+        Some(Command::Native(options)) => native::run(&options),
         #[cfg(feature = "full")]
         Some(Command::Up(options)) => service::up::run(&options),
         #[cfg(feature = "full")]

@@ -16,7 +16,8 @@ pub(crate) fn run(command: &RuleCommand) -> Result<ExitCode, Error> {
         RuleCommand::Lint { paths } => lint(&content, paths),
         RuleCommand::List { rules } => list(&content, rules),
         RuleCommand::Explain { rule, rules } => explain(&content, rule, rules),
-        RuleCommand::New { name } => new(name),
+        RuleCommand::Matrix(options) => crate::matrix::run(options),
+        RuleCommand::New { name, provider } => new(&content, name, provider),
     }
 }
 
@@ -97,28 +98,49 @@ fn explain(content: &Content, name: &str, paths: &[std::path::PathBuf]) -> Resul
     Ok(ExitCode::SUCCESS)
 }
 
-fn new(name: &str) -> Result<ExitCode, Error> {
-    let fits =
-        !name.is_empty() && name.len() <= 60 && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    if !fits {
+/// The place of samples in a page, to fill in.
+const SAMPLES: &str = "## Samples\n```json fires \"what makes it fire\"\n{}\n```\n```patch silent \"the near miss\"\n{}\n```\n";
+/// What stands before the samples in the page of a rule.
+const PAGE: &str = "## What it means\n## Why attackers do it\n## False positives\n## Response\n";
+
+fn new(content: &Content, name: &str, providers: &[String]) -> Result<ExitCode, Error> {
+    let is_name = |name: &str| {
+        !name.is_empty() && name.len() <= 60 && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    };
+    if !is_name(name) {
         return Err(Error::Usage(format!("`{name}` is no rule name; use lower-case words joined by _")));
+    }
+    if let Some(wrong) = providers.iter().find(|provider| !is_name(&provider.replace('-', "_"))) {
+        return Err(Error::Usage(format!("`{wrong}` is no provider; write the name of a folder of content/vendors")));
     }
     let title = name.replace('_', " ");
     let id = new_id(name);
+    let claims =
+        if providers.is_empty() { String::new() } else { format!("vigie:\n    providers: [{}]\n", providers.join(", ")) };
     let rule = format!(
-        "title: {title}\ntitle_fr: {title}\nid: {id}\nstatus: experimental\ndescription: What it finds, in one sentence.\nauthor: You\ntags:\n    - attack.persistence\n    - attack.t1098\nlogsource:\n    product: ocsf\ndetection:\n    selection:\n        verb: identity.credential.create\n        status_id: 1\n    condition: selection\nfalsepositives:\n    - Who does this rightly.\nlevel: medium\nresponse: What to do first.\nresponse_fr: \u{c0} faire d\u{2019}abord.\n"
+        "title: {title}\ntitle_fr: {title}\nid: {id}\nstatus: experimental\ndescription: What it finds, in one sentence.\nauthor: You\ntags:\n    - attack.persistence\n    - attack.t1098\nlogsource:\n    product: ocsf\n{claims}detection:\n    selection:\n        verb: identity.credential.create\n        status_id: 1\n    condition: selection\nfalsepositives:\n    - Who does this rightly.\nlevel: medium\nresponse: What to do first.\nresponse_fr: \u{c0} faire d\u{2019}abord.\n"
     );
-    let page = format!(
-        "# {title}\n## What it means\n## Why attackers do it\n## False positives\n## Response\n## Samples\n```json fires \"what makes it fire\"\n{{}}\n```\n```patch silent \"the near miss\"\n{{}}\n```\n"
-    );
-    for (ending, text) in [("yml", rule), ("md", page)] {
-        let path = std::path::PathBuf::from(format!("{name}.{ending}"));
-        if path.exists() {
-            return Err(Error::Usage(format!("`{}` exists; choose another name", path.display())));
-        }
-        std::fs::write(&path, text)?;
+    let samples = if providers.is_empty() { SAMPLES } else { "" };
+    let mut files = vec![(format!("{name}.yml"), rule), (format!("{name}.md"), format!("# {title}\n{PAGE}{samples}"))];
+    files.extend(providers.iter().map(|provider| (format!("{name}.{provider}.md"), format!("# {title}: {provider}\n{SAMPLES}"))));
+    if let Some((taken, _)) = files.iter().find(|(file, _)| std::path::Path::new(file).exists()) {
+        return Err(Error::Usage(format!("`{taken}` exists; choose another name")));
     }
-    line(format_args!("wrote {name}.yml and {name}.md; fill in both, then run `vigie test .`"))?;
+    for (file, text) in &files {
+        std::fs::write(file, text)?;
+    }
+    let names: Vec<&str> = files.iter().map(|(file, _)| file.as_str()).collect();
+    line(format_args!("wrote {}; fill them in, then run `vigie test .`", names.join(", ")))?;
+    let others: std::collections::BTreeSet<String> =
+        content.mappings()?.iter().map(|mapping| mapping.log.product().to_owned()).collect();
+    let proposed: Vec<String> =
+        others.iter().filter(|known| !providers.contains(known)).map(|known| format!("{name}.{known}.md")).collect();
+    if !proposed.is_empty() {
+        line(format_args!(
+            "to claim a provider, list it under `vigie: providers` and give its samples a page: {}",
+            proposed.join(", ")
+        ))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod doctor;
 pub(crate) mod documents;
 pub(crate) mod export;
 pub(crate) mod follow;
+pub(crate) mod kept;
 pub(crate) mod lake;
 pub(crate) mod manifest;
 pub(crate) mod pivot;

@@ -5,22 +5,16 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use vigie_detect::{RuleSet, RuleSource, RuleState};
-use vigie_model::MemorySource;
 use vigie_model::limits::RECORD_BYTES_MAX;
 use vigie_normalise::Mapping;
-use vigie_pipeline::{Hunt, Lane, Lanes, Progress};
 use vigie_record::{Cut, Made, TableCutter};
 
 use crate::arguments::TestOptions;
-use crate::content::{Content, is_yaml, read_tree};
+use crate::attack::Attack;
+use crate::claims::{Bench, Proof, is_rule, stem};
+use crate::content::{Content, read_tree};
 use crate::error::{Error, FOUND};
 use crate::output::line;
-use crate::sample::{Sample, samples};
-
-/// Memory for sorting in a test: samples are small.
-const SPILL_BYTES: usize = 4 * 1024 * 1024;
-/// A YAML file with one of these is meant for us; other YAML may lie in the folder.
-const RULE_KEYS: [&str; 3] = ["title:", "logsource:", "correlation:"];
 
 /// What the tests found.
 #[derive(Default)]
@@ -29,6 +23,8 @@ struct Tally {
     failures: Vec<String>,
     /// Filters: compiled, and tried on no sample.
     filters: Vec<String>,
+    /// Providers without a log type here, and how many rule files claim them.
+    absent: BTreeMap<String, usize>,
 }
 
 impl Tally {
@@ -52,9 +48,11 @@ pub(crate) fn run(options: &TestOptions) -> Result<ExitCode, Error> {
     };
     let mut tally = Tally::default();
     let mappings = content.mappings()?;
-    test_rules(&content, &mappings, &rules, &mut tally);
+    let attack = Attack::read(&content)?;
+    test_rules(&content, &mappings, attack.as_ref(), &rules, &mut tally);
     test_mappings(&content, &mappings, &mut tally);
     test_words(&content, &mappings, &mut tally)?;
+    crate::native::verify(&content, &mut |name, result| tally.check(name, result))?;
     for name in tally.passed.iter().filter(|_| options.verbose) {
         line(format_args!("ok   {name}"))?;
     }
@@ -64,51 +62,73 @@ pub(crate) fn run(options: &TestOptions) -> Result<ExitCode, Error> {
     for failure in &tally.failures {
         line(format_args!("{failure}"))?;
     }
+    for (provider, files) in &tally.absent {
+        line(format_args!("absent {provider}: no log type of it is here; {files} rules claim it and were not tried on it"))?;
+    }
     line(format_args!("{} passed, {} failed", tally.passed.len(), tally.failures.len()))?;
     Ok(if tally.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
 }
 
-/// A content folder laid over ours, or a folder of rules to test against ours.
+/// A content folder, whole or laid over ours, or a folder of rules to test against ours.
 fn tree(path: &Path) -> Result<(Content, BTreeMap<String, String>), Error> {
     let files = read_tree(path)?;
     let is_content =
         files.keys().any(|name| name.starts_with("vendors/") || name.starts_with("rules/") || name.starts_with("text/"));
-    let content = if is_content { Content::load(Some(path))? } else { Content::embedded() };
+    let content = if is_content { Content::tree(Some(path))? } else { Content::embedded() };
     Ok((content, files))
 }
 
-/// Every rule file, alone, on the samples of its page.
-fn test_rules(content: &Content, mappings: &[Mapping], files: &BTreeMap<String, String>, tally: &mut Tally) {
-    let is_rule = |(place, text): &(&String, &String)| is_yaml(place) && RULE_KEYS.iter().any(|key| text.contains(*key));
+/// Every rule file, alone, on the samples of its pages.
+fn test_rules(
+    content: &Content,
+    mappings: &[Mapping],
+    attack: Option<&Attack>,
+    files: &BTreeMap<String, String>,
+    tally: &mut Tally,
+) {
     let source = |(place, text): (&String, &String)| RuleSource { place: place.clone(), text: text.clone() };
+    let is_rule = |(place, text): &(&String, &String)| is_rule(place, text);
     let mut sources = content.rules();
     sources.retain(|rule| !files.contains_key(&rule.place));
     sources.extend(files.iter().filter(is_rule).map(source));
     let (all, _) = RuleSet::parse(&sources, content.classes());
+    let bench = Bench::new(content, mappings, files);
     for (place, text) in files.iter().filter(is_rule) {
-        let source = source((place, text));
-        let (set, errors) = RuleSet::parse(&[source], content.classes());
-        let compiled = errors.first().map_or(Ok(()), |error| Err(error.to_string()));
-        let is_broken = compiled.is_err();
+        let proof = bench.prove(place, text);
+        let compiled = proof.errors.first().map_or(Ok(()), |error| Err(error.to_string()));
         tally.check(format!("{place} compiles"), compiled);
-        let is_filter = |number: usize| set.state(u32::try_from(number).unwrap_or(u32::MAX)) == Some(&RuleState::Filter);
         test_filters(&all, place, tally);
-        if is_broken || (0..set.facts().len()).all(is_filter) {
+        if !proof.is_tried {
             continue;
         }
-        let lanes = Lanes::mapped(mappings, &set);
-        let blind: Vec<String> = lanes.lanes.iter().flat_map(Lane::blind_rules).map(|(_, path)| path).collect();
+        if let Some(attack) = attack {
+            test_techniques(attack, place, &proof.set, tally);
+        }
+        let page = format!("{}.md", stem(place));
+        if !files.contains_key(&page) {
+            tally.check(format!("{place} has a page"), Err(format!("write {page} with samples")));
+            continue;
+        }
         tally.check(
             format!("{place} reads fields that a mapping gives"),
-            if blind.is_empty() { Ok(()) } else { Err(blind.join(", ")) },
+            if proof.blind.is_empty() { Ok(()) } else { Err(proof.blind.join(", ")) },
         );
-        let page = place.replace(".yaml", ".yml").replace(".yml", ".md");
-        match files.get(&page).map(|page| samples(page)) {
-            None => tally.check(format!("{place} has a page"), Err(format!("write {page} with samples"))),
-            Some(Err(why)) => tally.check(page, Err(why)),
-            Some(Ok(samples)) => test_samples(&page, &set, &lanes, &samples, tally),
+        match proof.faults.first() {
+            Some((page, why)) => tally.check(page.clone(), Err(why.clone())),
+            None => test_samples(&page, &bench, &proof, tally),
         }
     }
+}
+
+/// Techniques that rules name must be some that ATT&CK has, or once had under another id.
+fn test_techniques(attack: &Attack, place: &str, set: &RuleSet, tally: &mut Tally) {
+    let named = set.facts().iter().flat_map(|facts| &facts.techniques);
+    let unknown: BTreeSet<&str> = named.filter(|id| attack.current(id).is_none()).map(String::as_str).collect();
+    let list: Vec<&str> = unknown.into_iter().collect();
+    tally.check(
+        format!("{place} names techniques of ATT&CK {}", attack.release.version),
+        if list.is_empty() { Ok(()) } else { Err(format!("{} is none", list.join(", "))) },
+    );
 }
 
 /// The filters of a file: what they name must exist, among our rules or those beside them.
@@ -126,45 +146,41 @@ fn test_filters(all: &RuleSet, place: &str, tally: &mut Tally) {
     }
 }
 
-fn test_samples(page: &str, set: &RuleSet, lanes: &Lanes, samples: &[Sample], tally: &mut Tally) {
-    let has = |fires: bool| samples.iter().any(|sample| sample.fires == fires);
+fn test_samples(page: &str, bench: &Bench<'_>, proof: &Proof, tally: &mut Tally) {
+    let has = |fires: bool| proof.trials.iter().any(|trial| trial.fires == fires);
     tally.check(
         format!("{page} shows both sides"),
         if has(true) && has(false) { Ok(()) } else { Err("give a sample that fires and one that stays silent".to_owned()) },
     );
-    let near = samples.iter().any(|sample| !sample.fires && sample.changed_fields == Some(1));
-    let is_correlation = set.facts().iter().any(|facts| facts.is_correlation);
+    let near = proof.trials.iter().any(|trial| trial.is_near_miss);
+    let is_correlation = proof.set.facts().iter().any(|facts| facts.is_correlation);
     if !is_correlation {
         tally.check(
             format!("{page} has a near miss"),
             if near { Ok(()) } else { Err("give a silent patch that changes one field".to_owned()) },
         );
     }
-    for sample in samples {
-        let name = format!("{page}:{} {}", sample.line, sample.title);
-        tally.check(name, test_sample(set, lanes, sample));
+    for trial in proof.trials.iter().filter(|trial| !trial.is_absent) {
+        tally.check(trial.name.clone(), trial.result.clone());
     }
-}
-
-fn test_sample(set: &RuleSet, lanes: &Lanes, sample: &Sample) -> Result<(), String> {
-    let lines: Vec<String> = sample.records.iter().map(ToString::to_string).collect();
-    let source = MemorySource::new("sample", lines.join("\n").into_bytes());
-    let progress = Progress::default();
-    let hunt = Hunt { spill_bytes: SPILL_BYTES, ..Hunt::new(&source, lanes, set, &progress) };
-    let mut findings = 0usize;
-    let outcome = hunt.run(&mut |_, _| findings += 1).map_err(|error| error.to_string())?;
-    if outcome.events as usize != sample.records.len() {
-        return Err(format!(
-            "{} of its {} records are events; {:?}",
-            outcome.events,
-            sample.records.len(),
-            outcome.reject_samples
-        ));
-    }
-    match (sample.fires, findings) {
-        (true, 0) => Err("stays silent but must fire".to_owned()),
-        (false, 1..) => Err("fires but must stay silent".to_owned()),
-        _ => Ok(()),
+    for provider in &proof.claims {
+        if !bench.sources.contains(provider) {
+            *tally.absent.entry(provider.clone()).or_default() += 1;
+            continue;
+        }
+        let (fires, near_misses) = proof.counts(provider);
+        let ending = format!("{provider}.md");
+        let own = page.strip_suffix("md").map(|stem| format!("{stem}{ending}")).unwrap_or(ending);
+        tally.check(
+            format!("{page} proves the claim on {provider}"),
+            if fires > 0 && near_misses > 0 {
+                Ok(())
+            } else {
+                Err(format!(
+                    "{fires} of its samples fire and {near_misses} near misses stay silent; give one of each, here or in {own}"
+                ))
+            },
+        );
     }
 }
 

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use crate::Report;
 
 /// What is read, as `folder/.../ending` patterns: first part, and ending.
-const READ: [(&str, &[&str]); 8] = [
+const READ: [(&str, &[&str]); 9] = [
     ("rules", &[".yml", ".md"]),
+    ("attack", &["attack.toml", "techniques.tsv", "moved.tsv"]),
     (
         "vendors",
         &[
@@ -18,6 +19,7 @@ const READ: [(&str, &[&str]); 8] = [
             "exports.toml",
             "taxonomy.toml",
             "digest.toml",
+            "findings.tsv",
             "page.md",
             ".json",
             ".csv",
@@ -48,7 +50,11 @@ pub(crate) fn check(root: &Path, report: &mut Report) {
         }
         let twin = match path.extension().and_then(|ending| ending.to_str()) {
             Some("yml") => path.with_extension("md"),
-            Some("md") if folder == "rules" => path.with_extension("yml"),
+            // `NAME.PROVIDER.md` holds the samples of one provider, beside `NAME.yml` too.
+            Some("md") if folder == "rules" => {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                path.with_file_name(format!("{}.yml", name.split('.').next().unwrap_or_default()))
+            }
             _ => continue,
         };
         if folder == "rules" && !twin.exists() {
