@@ -22,11 +22,14 @@ fn write_logs(folder: &Path) -> String {
 fn a_closed_output_is_a_quiet_end() {
     let folder = tempfile::tempdir().unwrap();
     let logs = write_logs(folder.path());
-    let commands: [&[&str]; 8] = [
+    let commands: [&[&str]; 11] = [
         &[],
         &["help"],
         &["rule", "list"],
         &["rule", "explain", "trail_stopped"],
+        &["rule", "matrix"],
+        &["coverage"],
+        &["native"],
         &["test", "--verbose"],
         &["hunt", logs.as_str()],
         &["hunt", logs.as_str(), "-o", "ndjson"],

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod claims;
 mod collection;
 mod command;
 mod demo;

@@ -224,7 +224,7 @@ fn text(
             if !entry.native.is_empty() {
                 let set = |part: fn(&FindingType<'_>) -> String| -> String {
                     let parts: BTreeSet<String> = entry.native.iter().map(|finding| part(finding)).collect();
-                    Vec::from_iter(parts).join(", ")
+                    Vec::from_iter(parts).join("; ")
                 };
                 let delays = set(|finding| finding.delay.to_owned());
                 let needs = set(|finding| finding.needs.to_owned());
