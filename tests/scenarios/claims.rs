@@ -108,9 +108,6 @@ fn a_claim_on_an_absent_provider_is_shown() {
         &[("stop_seen.md", samples(1))],
         "holds records of aws, which the rule does not claim",
     );
-    let wrong = [("stop_seen.md", samples(1)), ("stop_seen.elsewhere.md", samples(2))];
-    let ran = test("vigie: {providers: [aws, elsewhere]}\n", &wrong);
-    assert!(ran.out.contains("absent elsewhere"), "nobody can say whose records they are: {}", ran.out);
     fails("vigie: {providers: aws}\n", &[("stop_seen.md", samples(1))], "`providers` is no list of names");
 }
 
@@ -188,7 +185,7 @@ fn a_vendor_can_be_taken_out() {
 
 /// The states of techniques.
 fn states(arguments: &[&str]) -> BTreeSet<(String, String)> {
-    let list = json(&vigie(&[&["coverage", "-o", "json"], arguments].concat()).unwrap());
+    let list = json(&vigie(&[["coverage", "-o", "json"].as_slice(), arguments].concat()).unwrap());
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     list.as_array().unwrap().iter().map(|row| (text(&row["technique"]), text(&row["state"]))).collect()
 }
@@ -218,14 +215,14 @@ fn coverage_tells_a_missing_rule_from_missing_data() {
         check(&["--data", none, "--source", "aws"], technique, "rule and data");
         check(&["--data", none], technique, "rule, no data");
     }
-    check(&[], "T1583.007", "no rule");
+    check(&[], "T1213.004", "no rule");
     let text = vigie(&["coverage", "--data", none]).unwrap().out;
     for said in ["ATT&CK 19: ", "data: none", "Rule and data (0)", "Rule, no data (", "No rule ("] {
         assert!(text.contains(said), "{said}: {text}");
     }
     assert!(text.contains("  T1685.002  Disable or Modify Tools: Disable or Modify Cloud Log  "), "{text}");
     for wrong in [["--provider", "nobody"], ["--source", "aws/nothing"]] {
-        let ran = vigie(&[["coverage"].as_slice(), &wrong].concat()).unwrap();
+        let ran = vigie(&[["coverage"].as_slice(), wrong.as_slice()].concat()).unwrap();
         assert!(ran.code == 2 && ran.err.contains("aws"), "{wrong:?}: {}", ran.err);
     }
 }
@@ -266,8 +263,8 @@ fn native_detection_is_compared_with_ours() {
     let rows = list.as_array().unwrap();
     let covered = |technique: &str| rows.iter().find(|row| row["technique"] == technique).unwrap();
     assert_eq!(covered("T1078.004")["covered"], "native and ours");
-    assert_eq!(covered("T1568.002")["covered"], "native only");
-    assert_eq!(covered("T1583.007")["covered"], "nobody");
+    assert_eq!(covered("T1055.009")["covered"], "native only");
+    assert_eq!(covered("T1213.004")["covered"], "nobody");
     let root = covered("T1078.004")["native"].as_array().unwrap();
     let root = root.iter().find(|finding| finding["type"] == "Policy:IAMUser/RootCredentialUsage").unwrap();
     assert_eq!(root["service"], "GuardDuty");

@@ -166,8 +166,8 @@ pub(crate) fn of_providers<'n>(
     if providers.is_empty() {
         return Ok(watchers);
     }
-    let claimed = watchers.iter().flat_map(|watcher| watcher.providers.iter().map(String::as_str));
-    let known: BTreeSet<String> = claimed.chain(others).map(str::to_owned).collect();
+    let mut known: BTreeSet<String> = watchers.iter().flat_map(|watcher| watcher.providers.iter().cloned()).collect();
+    known.extend(others.map(str::to_owned));
     if let Some(name) = providers.iter().find(|name| !known.contains(*name)) {
         let names: Vec<&str> = known.iter().map(String::as_str).collect();
         return Err(Error::Usage(format!("`{name}` is no provider; those known here are {}", names.join(", "))));
