@@ -30,3 +30,5 @@ pub use saved::{SaveError, SavedSearch, SavedSearches};
 pub use source::{ByteStream, MemorySource, ObjectInfo, Source};
 pub use time::{MILLIS_MAX, Millis, format_utc, millis_of, parse_instant, parse_moment, parse_rfc3339};
 pub use tokens::{Scope, TokenInfo, Tokens};
+// Read by listeners and in files alike; listeners know no other way of reading records.
+pub use vigie_record::SyslogMessage;

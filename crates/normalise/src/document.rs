@@ -22,6 +22,11 @@ enum Node {
 impl Programme {
     /// The OCSF document of a record, as one line of JSON. The verb stands in `enrichments`.
     pub fn document(&self, row: &View<'_, '_>) -> String {
+        self.document_of(row, row.record())
+    }
+
+    /// The same of a record that was made of something else, which stands under `raw_data` then.
+    pub fn document_of(&self, row: &View<'_, '_>, raw: &[u8]) -> String {
         let operation = self.operation(row);
         let mut root = BTreeMap::new();
         let mut consumed = Vec::new();
@@ -50,7 +55,7 @@ impl Programme {
         if let Some(rest) = unmapped(row.record(), "", &consumed) {
             root.insert("unmapped".to_owned(), rest);
         }
-        root.insert("raw_data".to_owned(), Node::Raw(quote(&String::from_utf8_lossy(row.record()))));
+        root.insert("raw_data".to_owned(), Node::Raw(quote(&String::from_utf8_lossy(raw))));
         write(&Node::Map(root))
     }
 

@@ -1,10 +1,11 @@
-//! The files of one log type, read and checked: `log.toml`, `mapping.toml`, `operations.tsv`, `exports.toml`.
+//! The files of one log type, read and checked: `log.toml`, `mapping.toml`, `operations.tsv`, `exports.toml`,
+//! `lines.toml`.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use vigie_model::{LinkKind, LogType};
-use vigie_record::{Export, PathSet};
+use vigie_record::{Export, LineForms, PathSet};
 
 use crate::ContentError;
 use crate::expression::{Expression, parse};
@@ -32,13 +33,17 @@ pub struct LogSource {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Identity {
-    /// The provider's id.
-    pub id: String,
+    /// The provider's id, where events have one.
+    #[serde(default)]
+    pub id: Option<String>,
     /// Within what the id is unique.
     #[serde(default)]
     pub scope: Option<String>,
     /// When it happened.
     pub time: String,
+    /// Whether a record without a readable time is an event of the instant of its delivery.
+    #[serde(default, rename = "time_optional")]
+    pub is_time_optional: bool,
 }
 
 /// A record that holds a record of this log at a path.
@@ -174,6 +179,8 @@ pub struct Mapping {
     pub taxonomy: BTreeMap<String, String>,
     /// Tables whose rows are records of this log.
     pub exports: Vec<Export>,
+    /// Lines of text that are records of this log.
+    pub lines: LineForms,
     pub(crate) ocsf: String,
     pub(crate) profiles: Vec<String>,
     pub(crate) paths: PathSet,
@@ -221,6 +228,7 @@ impl Mapping {
             recognise: log.recognise.any_of,
             taxonomy: log.taxonomy,
             exports: file("exports.toml").map_or(Ok(Vec::new()), |text| crate::exports::parse(&text))?,
+            lines: file("lines.toml").map_or(Ok(LineForms::default()), |text| crate::lines::parse(&text))?,
             ocsf: mapping.ocsf,
             profiles: mapping.profiles,
             paths,

@@ -13,6 +13,7 @@ mod exports;
 mod expression;
 mod files;
 mod function;
+mod lines;
 mod operations;
 mod programme;
 mod text;

@@ -22,6 +22,13 @@ struct Default {
     class_uid: u32,
     verb: String,
     activity: Vec<(String, u32)>,
+    /// The activity where no leading word gives one.
+    #[serde(default = "other_activity")]
+    other: u32,
+}
+
+fn other_activity() -> u32 {
+    ACTIVITY_OTHER
 }
 
 impl Default {
@@ -29,7 +36,7 @@ impl Default {
     fn with_fallback(&self, operation: &str, mut row: Operation) -> Operation {
         if row.class_uid != self.class_uid {
             let by_word = self.activity.iter().find(|(word, _)| operation.starts_with(word.as_str()));
-            let activity_id = by_word.map_or(ACTIVITY_OTHER, |(_, activity)| *activity);
+            let activity_id = by_word.map_or(self.other, |(_, activity)| *activity);
             let fallback = Operation { class_uid: self.class_uid, activity_id, ..row.clone() };
             row.otherwise = Some(Box::new(fallback));
         }
@@ -123,7 +130,7 @@ impl Operations {
             };
             (paths.intern(&row.path), row.value.clone(), operation)
         });
-        Ok(Operations { service, operation, rows, words, other: default(ACTIVITY_OTHER), overriding })
+        Ok(Operations { service, operation, rows, words, other: default(section.default.other), overriding })
     }
 
     /// The row for a record; always one.

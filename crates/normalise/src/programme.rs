@@ -43,7 +43,7 @@ pub struct Programme {
     /// Paths that get the value of an earlier one: to and from.
     shares: Vec<(usize, usize)>,
     time: Expression,
-    id: SlotId,
+    id: Option<SlotId>,
     scope: Option<SlotId>,
     facts: FactSlots,
 }
@@ -91,7 +91,7 @@ impl Mapping {
             Some(field) => field.from.clone(),
             None => Expression::Call(Function::TimeMs, vec![Expression::Path(paths.intern(&mapping.identity.time))]),
         };
-        let id = paths.intern(&mapping.identity.id);
+        let id = mapping.identity.id.as_ref().map(|path| paths.intern(path));
         let scope = mapping.identity.scope.as_ref().map(|path| paths.intern(path));
         Programme { mapping, paths, sources, shares, time, id, scope, facts }
     }
@@ -161,7 +161,7 @@ impl Programme {
 
     /// Whether the record has the provider's own id: only then is an equal one a duplicate.
     pub fn is_named(&self, row: &View<'_, '_>) -> bool {
-        row.text(self.id).is_some()
+        self.id.is_some_and(|slot| row.text(slot).is_some())
     }
 
     /// The wanted paths that this mapping never gives, out of the set it was compiled for.
@@ -173,14 +173,24 @@ impl Programme {
     /// Shapes one record into `event`. False when the record has no readable time: it belongs in
     /// quarantine, since nothing orders it.
     pub fn shape<'r>(&'r self, row: &View<'_, 'r>, event: &mut Event<'r>) -> bool {
+        match evaluate(&self.time, row) {
+            Value::Int(occurred) if (0..=MILLIS_MAX).contains(&occurred) => {
+                self.shape_at(row, event, occurred);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a record without a readable time is an event of the instant of its delivery.
+    pub fn is_time_optional(&self) -> bool {
+        self.mapping.identity.is_time_optional
+    }
+
+    /// Shapes one record into `event`, as what happened at this instant.
+    pub fn shape_at<'r>(&'r self, row: &View<'_, 'r>, event: &mut Event<'r>, occurred: i64) {
         event.more.clear();
         event.values.resize(self.sources.len(), None);
-        let Value::Int(occurred) = evaluate(&self.time, row) else {
-            return false;
-        };
-        if !(0..=MILLIS_MAX).contains(&occurred) {
-            return false;
-        }
         let operation = self.operation(row);
         for (number, (place, source)) in event.values.iter_mut().zip(&self.sources).enumerate() {
             *place = match source {
@@ -206,7 +216,6 @@ impl Programme {
             }
         }
         event.occurred = occurred;
-        true
     }
 
     /// What the operation of a record is: the table's row, or its fallback when the record lacks
@@ -232,7 +241,7 @@ impl Programme {
         place: impl FnOnce() -> u64,
     ) -> EventId {
         let scope = self.scope.and_then(|slot| row.text(slot)).unwrap_or_default();
-        let name = match row.text(self.id) {
+        let name = match self.id.and_then(|slot| row.text(slot)) {
             Some(id) => names.hash(id.as_bytes(), scope.as_bytes()),
             None => place(),
         };

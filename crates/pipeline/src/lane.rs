@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use vigie_detect::{LogQuery, Partition, RuleSet};
 use vigie_model::{Column, LogType};
 use vigie_normalise::{Mapping, Programme, Wrapper};
-use vigie_record::{Export, PathSet, Row, SlotId, Value, Walk};
+use vigie_record::{Export, LineForms, LineSet, PathSet, Row, SlotId, Value, Walk};
 
 /// Where a record of a log without a mapping may name its time and its id, most telling first.
 #[derive(Debug, Clone, Default)]
@@ -175,6 +175,8 @@ pub struct Lanes {
     pub envelope_keys: Vec<String>,
     /// Tables that are exports of all logs.
     pub exports: Vec<Export>,
+    /// Lines of text of all logs; the owner of each is the number of its lane.
+    pub lines: LineSet,
 }
 
 impl Lanes {
@@ -188,6 +190,7 @@ impl Lanes {
             forced: None,
             envelope_keys,
             exports: mappings.iter().flat_map(|mapping| mapping.exports.clone()).collect(),
+            lines: lines_of(mappings),
         }
     }
 
@@ -203,6 +206,7 @@ impl Lanes {
         }
         lanes.envelope_keys.sort();
         lanes.envelope_keys.dedup();
+        lanes.lines = lines_of(mappings);
         lanes.lanes.push(Lane::native(&LogType("generic/json".to_owned()), rules, generic));
         lanes
     }
@@ -215,4 +219,10 @@ impl Lanes {
             self.lanes.len().checked_sub(1)
         });
     }
+}
+
+/// The lines of the logs of mappings, whose lanes stand in the same order.
+fn lines_of(mappings: &[Mapping]) -> LineSet {
+    let logs: Vec<(usize, &LineForms)> = mappings.iter().map(|mapping| &mapping.lines).enumerate().collect();
+    LineSet::new(&logs)
 }
