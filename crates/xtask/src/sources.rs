@@ -137,10 +137,14 @@ pub(crate) fn write_ratchet(root: &Path) -> ExitCode {
     }
 }
 
+/// The folder of logs that are no vendor's.
+const NO_VENDOR: &str = "generic";
+
 /// Names of the vendors: the folders of `content/vendors`.
 fn vendors(root: &Path) -> Vec<String> {
     let entries = fs::read_dir(root.join("content/vendors")).into_iter().flatten().flatten();
-    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name != NO_VENDOR).collect()
 }
 
 /// Finds vendor names in identifiers and strings, tests and comments apart.
