@@ -105,6 +105,13 @@ proptest! {
     }
 
     #[test]
+    fn a_damaged_text_loses_no_line(size in any::<u8>(), place in any::<Index>(), piece in "[ -~\t\r\n\u{e9}]{0,4}", is_cut in any::<bool>()) {
+        let text = damaged(bodies::TEXT, place, &piece, is_cut);
+        bodies::lines(&[&[size][..], text.as_bytes()].concat());
+        bodies::lines(&[&[size][..], piece.as_bytes(), b"\xFF\n", text.as_bytes()].concat());
+    }
+
+    #[test]
     fn a_damaged_rule_is_an_error_at_most(place in any::<Index>(), piece in "[{}\\[\\]:|*&!%\"'~ \n\t-]{0,3}", is_cut in any::<bool>()) {
         bodies::rule(damaged(bodies::RULES, place, &piece, is_cut).as_bytes());
     }

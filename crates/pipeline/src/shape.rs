@@ -270,7 +270,7 @@ impl Shaper {
 
     /// Reads a record, or several that stand on one line.
     fn records<'r>(&'r self, mut text: &'r [u8], reader: &mut Reader<'r>, taking: &mut Taking<'_>) {
-        if !matches!(text.first(), None | Some(b'{' | b'[')) && self.stray_line(text, reader, taking) {
+        if text.first() != Some(&b'{') && self.stray_line(text, reader, taking) {
             return;
         }
         while !text.is_empty() {
@@ -337,7 +337,8 @@ impl Shaper {
         self.lane_record(number, record, raw, &mut Row::new(), &mut Event::default(), taking)
     }
 
-    /// `raw` is what is kept of the record: its own bytes, or the line that it was made of.
+    /// `raw` is what is kept of the record: its own bytes, or the line that it was made of. A line was known
+    /// as one of the lane already.
     fn lane_record<'r>(
         &'r self,
         number: usize,
@@ -357,7 +358,7 @@ impl Shaper {
             }
             return Fate::Rejected(format!("{} at byte {}", reject.reason, reject.at));
         }
-        if !lane.recognises(row) {
+        if std::ptr::eq(record, raw) && !lane.recognises(row) {
             return Fate::Foreign;
         }
         let value_hash = row.canonical_hash();

@@ -154,7 +154,8 @@ struct Place<'p> {
     offset: u64,
     /// When the file was delivered, where its name says so.
     delivered: Option<Millis>,
-    /// The line of text that the record was made of, where it was.
+    /// The line of text that the record was made of, where the line alone says all of it: then it was known
+    /// as one of its lane already.
     line: Option<&'p [u8]>,
 }
 
@@ -231,7 +232,8 @@ impl<'a> Worker<'a> {
             match cut {
                 Cut::Record(range) => match batch.made(number) {
                     Some(made) => {
-                        let place = Place { line: Some(batch.slice(range)), ..place(range) };
+                        let line = Some(batch.slice(range)).filter(|_| made.is_whole);
+                        let place = Place { line, ..place(range) };
                         self.line(made.owner, made.record, place, &mut reader)?;
                     }
                     None => self.records(batch.slice(range), place(range), &mut reader)?,
@@ -395,7 +397,7 @@ impl<'a> Worker<'a> {
             }
             return Ok(Fate::Rejected(RejectReason::Malformed, format!("{} at byte {}", reject.reason, reject.at)));
         }
-        if !lane.recognises(row) {
+        if place.line.is_none() && !lane.recognises(row) {
             return Ok(Fate::Foreign);
         }
         let value_hash = row.canonical_hash();

@@ -251,8 +251,7 @@ impl LineSet {
     /// What a text is that stands alone: a line, or a JSON object with a line inside. By the descriptions
     /// of all owners or of one. None when no description fits it.
     pub fn one(&self, text: &[u8], only: Option<usize>) -> Option<OneLine> {
-        let line = text.strip_suffix(b"\n").unwrap_or(text);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let line = text.strip_suffix(b"\r\n").or_else(|| text.strip_suffix(b"\n")).unwrap_or(text);
         if self.descriptions.is_empty() || memchr(b'\n', line).is_some() {
             return None;
         }
