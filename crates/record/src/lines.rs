@@ -27,6 +27,8 @@ pub use form::{
 };
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+/// Bytes of a text in which a line must be known, else it is none of ours.
+const HEAD_BYTES: usize = 64 * 1024;
 /// The reason of a line that no description fits.
 pub const UNKNOWN_LINE: &str = "is a line of no known log type";
 
@@ -222,7 +224,7 @@ impl LineSet {
         LineSet { descriptions, by_byte, has_comments, inside }
     }
 
-    /// A cutter of a text whose head this is: when one of its lines is known, or a header, by the
+    /// A cutter of a text that begins so: when one of its first lines is known, or a header, by the
     /// descriptions of all owners or of one. A line longer than `record_bytes_max`, or whose record is, is
     /// passed over.
     pub fn cutter(&self, head: &[u8], only: Option<usize>, record_bytes_max: usize) -> Option<LineCutter<'_>> {
@@ -245,6 +247,7 @@ impl LineSet {
             !line.trim_ascii().is_empty() && matches!(probe.read(line, &mut out), Read::Made(_) | Read::Header)
         };
         let text = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
+        let text = text.get(..HEAD_BYTES).unwrap_or(text);
         text.split(|byte| *byte == b'\n').any(is_known).then(new)
     }
 

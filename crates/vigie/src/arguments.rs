@@ -145,7 +145,7 @@ pub(crate) struct UpOptions {
     /// A folder whose logs are taken in, now and when more come; may be given several times
     #[arg(long, value_name = "DIR")]
     pub(crate) watch: Vec<PathBuf>,
-    /// Take standard input in too, a JSON object a line: their log type, such as aws/cloudtrail, or any
+    /// Take standard input in too, a record a line: their log type, such as aws/cloudtrail, or any
     #[arg(long, value_name = "LOG")]
     pub(crate) stdin: Option<String>,
     /// Start on a file system over a network too, whose flushes may lose what was acknowledged

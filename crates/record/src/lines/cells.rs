@@ -8,7 +8,7 @@ use super::write::close;
 use crate::json::write_text;
 
 /// Most cells of a line.
-pub(crate) const CELLS_MAX: usize = 1024;
+const CELLS_MAX: usize = 1024;
 /// What cells without a field are called.
 const MORE: &str = "more";
 
