@@ -41,9 +41,11 @@ fn write_common(line: &[u8], writer: &mut Writer<'_>) -> Option<()> {
     }
     writer.text("cefVersion", version);
     for key in KEYS {
-        // Where there are no pairs, the last bar may be left out.
-        let last = || rest.split_at_checked(rest.len()).filter(|_| key == "severity");
-        let (value, behind) = bar(rest).or_else(last)?;
+        let (value, behind) = match bar(rest) {
+            // Where there are no pairs, the last bar may be left out.
+            None if key == "severity" => (rest, Default::default()),
+            found => found?,
+        };
         writer.text(key, &unescaped(value.trim_ascii()));
         rest = behind;
     }
