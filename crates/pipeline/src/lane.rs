@@ -122,22 +122,22 @@ impl Lane {
         self.wanted.slot(path)
     }
 
-    /// How many rules apply to the lane.
-    pub fn rules(&self) -> usize {
-        self.partition.len()
+    /// The numbers of the rules that apply to the lane.
+    pub fn rules(&self) -> impl Iterator<Item = u32> {
+        self.partition.ocsf_reads().into_iter().map(|(rule, _)| rule)
     }
 
-    /// Rules of the lane that read an OCSF path which its mapping never gives: rule and path.
-    pub fn blind_rules(&self) -> Vec<(u32, String)> {
-        let Some(programme) = &self.programme else {
-            return Vec::new();
-        };
-        let never = programme.never(self.partition.ocsf_paths());
-        let reads = self.partition.ocsf_reads();
-        reads
-            .iter()
-            .filter_map(|(rule, paths)| paths.iter().find(|path| never.contains(path)).map(|path| (*rule, (*path).to_owned())))
-            .collect()
+    /// Whether any rule applies to the lane.
+    pub(crate) fn has_rules(&self) -> bool {
+        self.partition.len() > 0
+    }
+
+    /// Its rules with the OCSF paths that they read and its mapping never gives.
+    fn rules_and_missing(&self) -> Vec<(u32, Vec<&str>)> {
+        let never = self.programme.as_ref().map_or(Vec::new(), |programme| programme.never(self.partition.ocsf_paths()));
+        let missing =
+            |(rule, paths): (u32, Vec<&'_ str>)| (rule, never.iter().copied().filter(|path| paths.contains(path)).collect());
+        self.partition.ocsf_reads().into_iter().map(missing).collect()
     }
 
     /// Whether a row read by this lane's walk is a record of its log.
@@ -178,6 +178,22 @@ pub struct Lanes {
 }
 
 impl Lanes {
+    /// Rules that read an OCSF path which no mapping of a lane they apply to gives: rule and path.
+    pub fn blind_rules(&self) -> Vec<(u32, String)> {
+        // For each rule and path: how many lanes lack it; for each rule: how many it applies to.
+        let (mut lacking, mut lanes) = (BTreeMap::<(u32, &str), usize>::new(), BTreeMap::<u32, usize>::new());
+        for (rule, paths) in self.lanes.iter().flat_map(Lane::rules_and_missing) {
+            *lanes.entry(rule).or_default() += 1;
+            paths.into_iter().for_each(|path| *lacking.entry((rule, path)).or_default() += 1);
+        }
+        let is_blind = |(rule, _): &(u32, &str), count: usize| lanes.get(rule) == Some(&count);
+        lacking
+            .into_iter()
+            .filter(|(key, count)| is_blind(key, *count))
+            .map(|((rule, path), _)| (rule, path.to_owned()))
+            .collect()
+    }
+
     /// A lane for each mapping; every record finds its own.
     pub fn mapped(mappings: &[Mapping], rules: &RuleSet) -> Lanes {
         let mut envelope_keys: Vec<String> = mappings.iter().flat_map(|mapping| mapping.envelope_keys.clone()).collect();

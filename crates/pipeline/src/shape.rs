@@ -327,7 +327,7 @@ impl Shaper {
                 (EventId::new(event.occurred, name.unwrap_or_else(|| place.hash()), value_hash), is_named)
             }
         };
-        if lane.rules() > 0 {
+        if lane.has_rules() {
             let Observed { scratch, matches } = &mut taking.observed;
             lane.partition.observe(&lane.walk.view(row, RULES), event, scratch, matches);
             self.matches.fetch_add(matches.drain(..).count() as u64, Ordering::Relaxed);

@@ -8,7 +8,7 @@ use vigie_detect::{RuleSet, RuleSource, RuleState};
 use vigie_model::MemorySource;
 use vigie_model::limits::RECORD_BYTES_MAX;
 use vigie_normalise::Mapping;
-use vigie_pipeline::{Hunt, Lane, Lanes, Progress};
+use vigie_pipeline::{Hunt, Lanes, Progress};
 use vigie_record::{Cut, Made, TableCutter};
 
 use crate::arguments::TestOptions;
@@ -97,7 +97,7 @@ fn test_rules(content: &Content, mappings: &[Mapping], files: &BTreeMap<String, 
             continue;
         }
         let lanes = Lanes::mapped(mappings, &set);
-        let blind: Vec<String> = lanes.lanes.iter().flat_map(Lane::blind_rules).map(|(_, path)| path).collect();
+        let blind: Vec<String> = lanes.blind_rules().into_iter().map(|(_, path)| path).collect();
         tally.check(
             format!("{place} reads fields that a mapping gives"),
             if blind.is_empty() { Ok(()) } else { Err(blind.join(", ")) },
