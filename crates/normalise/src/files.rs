@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use vigie_model::{LinkKind, LogType};
-use vigie_record::{Export, PathSet};
+use vigie_record::{Export, PathSet, Value};
 
 use crate::ContentError;
 use crate::expression::{Expression, parse};
@@ -39,6 +39,37 @@ pub struct Identity {
     pub scope: Option<String>,
     /// When it happened.
     pub time: String,
+}
+
+/// What a record of a log has: a value at a path, or one of these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// The path in the record.
+    pub path: String,
+    /// Texts of which it is one, case kept; any value will do when there are none.
+    pub texts: Vec<String>,
+}
+
+impl Mark {
+    /// `path`, or `path=text|text`.
+    fn of(text: &str) -> Mark {
+        match text.split_once('=') {
+            None => Mark { path: text.trim().to_owned(), texts: Vec::new() },
+            Some((path, texts)) => {
+                let texts = texts.split('|').map(|text| text.trim().to_owned()).collect();
+                Mark { path: path.trim().to_owned(), texts }
+            }
+        }
+    }
+
+    /// Whether a value is what the mark asks for.
+    pub fn holds(&self, value: &Value<'_>) -> bool {
+        match value {
+            Value::Absent => false,
+            _ if self.texts.is_empty() => true,
+            value => value.text().is_some_and(|found| self.texts.iter().any(|text| *text == found)),
+        }
+    }
 }
 
 /// A record that holds a record of this log at a path.
@@ -169,7 +200,7 @@ pub struct Mapping {
     /// Records inside others.
     pub wrappers: Vec<Wrapper>,
     /// Groups of paths: a record with every path of one group is of this log.
-    pub recognise: Vec<Vec<String>>,
+    pub recognise: Vec<Vec<Mark>>,
     /// Field names that Sigma rules use for this log, and where they stand in the record.
     pub taxonomy: BTreeMap<String, String>,
     /// Tables whose rows are records of this log.
@@ -218,7 +249,7 @@ impl Mapping {
             identity: log.identity,
             envelope_keys: log.envelope.keys,
             wrappers: log.wrapper,
-            recognise: log.recognise.any_of,
+            recognise: log.recognise.any_of.iter().map(|group| group.iter().map(|text| Mark::of(text)).collect()).collect(),
             taxonomy: log.taxonomy,
             exports: file("exports.toml").map_or(Ok(Vec::new()), |text| crate::exports::parse(&text))?,
             ocsf: mapping.ocsf,

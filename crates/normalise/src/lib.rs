@@ -18,6 +18,6 @@ mod programme;
 mod text;
 
 pub use error::ContentError;
-pub use files::{Identity, LogSource, Mapping, Wrapper};
+pub use files::{Identity, LogSource, Mapping, Mark, Wrapper};
 pub use programme::Programme;
 pub use text::Texts;

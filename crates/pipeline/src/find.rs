@@ -1,8 +1,12 @@
 //! Of which log type a record is, in one walk over all that log types are told apart by.
 
-use vigie_record::{PathSet, Row, SlotId, Value, Walk};
+use vigie_normalise::Mark;
+use vigie_record::{PathSet, Row, SlotId, Value, Walk, each_item};
 
 use crate::lane::Lane;
+
+/// How deep records may stand inside others: a finding in an event in a notification in a queue's message.
+pub(crate) const INSIDE_MAX: usize = 4;
 
 /// Knows what tells lanes apart.
 #[derive(Debug)]
@@ -15,7 +19,7 @@ pub(crate) struct Finder {
 #[derive(Debug)]
 struct Marks {
     /// A record is of the lane when it has all of one group.
-    groups: Vec<Vec<SlotId>>,
+    groups: Vec<Vec<(SlotId, Mark)>>,
     /// Where a record of the lane stands inside another, and whether as text.
     wrappers: Vec<(SlotId, bool)>,
 }
@@ -25,8 +29,8 @@ struct Marks {
 pub(crate) enum Found {
     /// A record of the lane of this number.
     Lane(usize),
-    /// Something that holds another record.
-    Inside(Vec<u8>),
+    /// Something that holds other records.
+    Inside(Vec<Vec<u8>>),
     /// Nothing that is known here.
     Nothing,
 }
@@ -37,7 +41,8 @@ impl Finder {
         let mut paths = PathSet::new();
         let mut marks = Vec::with_capacity(lanes.len());
         for lane in lanes {
-            let groups = lane.marks.groups.iter().map(|group| group.iter().map(|path| paths.intern(path)).collect());
+            let placed = |mark: &Mark, paths: &mut PathSet| (paths.intern(&mark.path), mark.clone());
+            let groups = lane.marks.groups.iter().map(|group| group.iter().map(|mark| placed(mark, &mut paths)).collect());
             let groups = groups.collect();
             let wrappers = lane.marks.wrappers.iter().map(|wrapper| (paths.intern(&wrapper.path), wrapper.is_text)).collect();
             marks.push(Marks { groups, wrappers });
@@ -52,15 +57,36 @@ impl Finder {
             return Found::Nothing;
         }
         let asked = || self.marks.iter().enumerate().filter(|(number, _)| only.is_none_or(|only| only == *number));
-        let has_all = |group: &Vec<SlotId>| group.iter().all(|slot| row.get(*slot) != Value::Absent);
+        let has_all = |group: &Vec<(SlotId, Mark)>| group.iter().all(|(slot, mark)| mark.holds(&row.get(*slot)));
         if let Some((number, _)) = asked().find(|(_, marks)| marks.groups.iter().any(has_all)) {
             return Found::Lane(number);
         }
         let inside = |(slot, is_text): &(SlotId, bool)| match row.get(*slot) {
-            Value::Text(text) if *is_text => Some(text.into_owned().into_bytes()),
-            Value::Object(bytes) if !is_text => Some(bytes.to_vec()),
+            Value::Text(text) if *is_text => match text.trim_ascii().as_bytes() {
+                object @ [b'{', ..] => held(&Value::Object(object)),
+                list @ [b'[', ..] => held(&Value::List(list)),
+                _ => None,
+            },
+            value if !is_text => held(&value),
             _ => None,
         };
         asked().find_map(|(_, marks)| marks.wrappers.iter().find_map(inside)).map_or(Found::Nothing, Found::Inside)
+    }
+}
+
+/// The records that a value holds: itself, or the objects of a list. A text that is neither holds none.
+fn held(value: &Value<'_>) -> Option<Vec<Vec<u8>>> {
+    match value {
+        Value::Object(bytes) => Some(vec![bytes.to_vec()]),
+        Value::List(bytes) => {
+            let mut records = Vec::new();
+            each_item(bytes, &mut |item| {
+                if let Value::Object(bytes) = item {
+                    records.push(bytes.to_vec());
+                }
+            });
+            Some(records).filter(|records| !records.is_empty())
+        }
+        _ => None,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use vigie_detect::{LogQuery, Partition, RuleSet};
 use vigie_model::{Column, LogType};
-use vigie_normalise::{Mapping, Programme, Wrapper};
+use vigie_normalise::{Mapping, Mark, Programme, Wrapper};
 use vigie_record::{Export, PathSet, Row, SlotId, Value, Walk};
 
 /// Where a record of a log without a mapping may name its time and its id, most telling first.
@@ -28,7 +28,7 @@ pub struct Lane {
     pub(crate) programme: Option<Programme>,
     pub(crate) partition: Partition,
     pub(crate) walk: Walk,
-    recognise: Vec<Vec<SlotId>>,
+    recognise: Vec<Vec<(SlotId, Mark)>>,
     /// What tells its records from those of others.
     pub(crate) marks: Marks,
     time: Vec<SlotId>,
@@ -40,8 +40,8 @@ pub struct Lane {
 /// See [`crate::find::Finder`].
 #[derive(Debug, Default)]
 pub(crate) struct Marks {
-    /// A record has every path of one group.
-    pub(crate) groups: Vec<Vec<String>>,
+    /// A record has every mark of one group.
+    pub(crate) groups: Vec<Vec<Mark>>,
     /// Where a record stands inside another.
     pub(crate) wrappers: Vec<Wrapper>,
 }
@@ -72,7 +72,8 @@ impl Lane {
         });
         let programme = mapping.programme(&mut wanted);
         let mut own = PathSet::new();
-        let groups = mapping.recognise.iter().map(|group| group.iter().map(|path| own.intern(path)).collect()).collect();
+        let placed = |mark: &Mark, own: &mut PathSet| (own.intern(&mark.path), mark.clone());
+        let groups = mapping.recognise.iter().map(|group| group.iter().map(|mark| placed(mark, &mut own)).collect()).collect();
         let marks = Marks { groups: mapping.recognise.clone(), wrappers: mapping.wrappers.clone() };
         let walk = Walk::compile(&[programme.paths(), partition.native_paths(), &own]);
         Lane {
@@ -143,7 +144,7 @@ impl Lane {
     /// Whether a row read by this lane's walk is a record of its log.
     pub(crate) fn recognises(&self, row: &Row<'_>) -> bool {
         let own = self.walk.view(row, OWN);
-        self.recognise.iter().any(|group| group.iter().all(|slot| own.get(*slot) != Value::Absent))
+        self.recognise.iter().any(|group| group.iter().all(|(slot, mark)| mark.holds(&own.get(*slot))))
     }
 
     /// The time of a record without a mapping, 0 when none is found.

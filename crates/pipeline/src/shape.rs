@@ -11,7 +11,7 @@ use vigie_model::{
 };
 use vigie_record::{AFTER_END, Cut, Cutter, Fields, Row, Shape, SlotId, Value, value_end};
 
-use crate::find::{Finder, Found};
+use crate::find::{Finder, Found, INSIDE_MAX};
 use crate::lane::{Lanes, PROGRAMME, RULES};
 
 /// The bit of a delivery's number that says that the number names its records: what comes again under
@@ -264,7 +264,7 @@ impl Shaper {
                     return self.lane_record(number, record, row, event, taking);
                 }
             }
-            Found::Inside(inner) => return self.inner(&inner, *forced, taking),
+            Found::Inside(inner) => return self.inner(&inner, *forced, taking, 1),
             Found::Nothing => {}
         }
         let is_free = forced.is_none_or(|forced| forced == self.generic);
@@ -274,14 +274,28 @@ impl Shaper {
         }
     }
 
-    /// A record that stood inside another one.
-    fn inner(&self, record: &[u8], forced: Option<usize>, taking: &mut Taking<'_>) -> Fate {
-        let number = match self.finder.find(record, forced, &mut Row::new()) {
-            Found::Lane(number) => number,
-            // What is of no lane is of the one that reads any object; it says too why it cannot be read.
-            Found::Inside(_) | Found::Nothing => forced.unwrap_or(self.generic),
+    /// Records that stood inside one. Those that are of no lane are of the one that reads any object; it says
+    /// too why one cannot be read.
+    fn inner(&self, records: &[Vec<u8>], forced: Option<usize>, taking: &mut Taking<'_>, depth: usize) -> Fate {
+        let one = |record: &Vec<u8>, taking: &mut Taking<'_>| {
+            let number = match self.finder.find(record, forced, &mut Row::new()) {
+                Found::Lane(number) => number,
+                Found::Inside(records) if depth < INSIDE_MAX => return self.inner(&records, forced, taking, depth + 1),
+                Found::Inside(_) | Found::Nothing => forced.unwrap_or(self.generic),
+            };
+            self.lane_record(number, record, &mut Row::new(), &mut Event::default(), taking)
         };
-        self.lane_record(number, record, &mut Row::new(), &mut Event::default(), taking)
+        if let [record] = records {
+            return one(record, taking);
+        }
+        for record in records {
+            match one(record, taking) {
+                Fate::Kept => {}
+                Fate::Rejected(reason) => taking.quarantine(self, record, &reason),
+                Fate::Glued(_) | Fate::Foreign => taking.quarantine(self, record, "is of another log type"),
+            }
+        }
+        Fate::Kept
     }
 
     fn lane_record<'r>(

@@ -9,7 +9,7 @@ use vigie_model::{Event, EventFacts, EventId, Evidence, Link, Millis, NameSpace,
 use vigie_record::{AFTER_END, Cut, Row};
 
 use crate::admit::Batch;
-use crate::find::{Finder, Found};
+use crate::find::{Finder, Found, INSIDE_MAX};
 use crate::lane::{Lane, Lanes, PROGRAMME, RULES};
 use crate::outcome::{Explained, Outcome, Reject, RejectReason};
 use crate::pack::{Reader, Texts, Writer};
@@ -283,7 +283,7 @@ impl<'a> Worker<'a> {
         if record.first() == Some(&b'[')
             && let Some(made) = self.exported(record)
         {
-            return self.inner_record(&made, place);
+            return self.inner_record(&made, place, 1);
         }
         let BatchReader { hint, rows, found, event } = reader;
         if let (Some(lane), Some(row)) = (lanes.get(*hint), rows.get_mut(*hint)) {
@@ -299,11 +299,11 @@ impl<'a> Worker<'a> {
                     return self.lane_record(number, lane, record, place, row, event);
                 }
             }
-            Found::Inside(inner) => return self.inner_record(&inner, place),
+            Found::Inside(inner) => return self.inner_records(&inner, place, 1),
             Found::Nothing => {}
         }
         match self.exported(record) {
-            Some(made) => self.inner_record(&made, place),
+            Some(made) => self.inner_record(&made, place, 1),
             None => Ok(Fate::Foreign),
         }
     }
@@ -313,11 +313,32 @@ impl<'a> Worker<'a> {
         self.shared.lanes.exports.iter().find_map(|export| export.record_of(row))
     }
 
+    /// Records that stood inside one: each is its own, and the one around them is none.
+    fn inner_records(&mut self, records: &[Vec<u8>], place: Place<'_>, depth: usize) -> io::Result<Fate> {
+        if let [record] = records {
+            return self.inner_record(record, place, depth);
+        }
+        self.outcome.records += records.len().saturating_sub(1) as u64;
+        for (number, record) in (0u64..).zip(records) {
+            // Members without an id are told apart by their number.
+            let place = Place { offset: place.offset + number, ..place };
+            match self.inner_record(record, place, depth)? {
+                Fate::Kept => {}
+                Fate::Rejected(reason, detail) => self.reject(place, reason, detail),
+                Fate::Glued(_) | Fate::Foreign => {
+                    self.reject(place, RejectReason::Unrecognised, "is of no known log type".to_owned());
+                }
+            }
+        }
+        Ok(Fate::Kept)
+    }
+
     /// A record that stood inside another one, or was made of a row.
-    fn inner_record(&mut self, inner: &[u8], place: Place<'_>) -> io::Result<Fate> {
+    fn inner_record(&mut self, inner: &[u8], place: Place<'_>, depth: usize) -> io::Result<Fate> {
         // What cannot be read is no lane's: the first one says why.
         let number = match self.shared.finder.find(inner, None, &mut Row::new()) {
             Found::Lane(number) => number,
+            Found::Inside(records) if depth < INSIDE_MAX => return self.inner_records(&records, place, depth + 1),
             Found::Inside(_) | Found::Nothing => 0,
         };
         match self.shared.lanes.lanes.get(number) {
