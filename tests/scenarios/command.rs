@@ -22,9 +22,11 @@ fn write_logs(folder: &Path) -> String {
 fn a_closed_output_is_a_quiet_end() {
     let folder = tempfile::tempdir().unwrap();
     let logs = write_logs(folder.path());
-    let commands: [&[&str]; 8] = [
+    let commands: [&[&str]; 10] = [
         &[],
         &["help"],
+        &["logs", "list"],
+        &["logs", "gaps", logs.as_str()],
         &["rule", "list"],
         &["rule", "explain", "trail_stopped"],
         &["test", "--verbose"],

@@ -13,6 +13,7 @@ mod command;
 mod demo;
 mod french;
 mod fuzz;
+mod logs;
 mod markup;
 mod order;
 mod payloads;

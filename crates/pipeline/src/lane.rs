@@ -31,6 +31,8 @@ pub struct Lane {
     recognise: Vec<Vec<(SlotId, Mark)>>,
     /// What tells its records from those of others.
     pub(crate) marks: Marks,
+    /// Whether a record may be of another log too, which comes first.
+    pub(crate) is_last: bool,
     time: Vec<SlotId>,
     id: Vec<SlotId>,
     /// The OCSF paths that its programme gives.
@@ -84,6 +86,7 @@ impl Lane {
             walk,
             recognise: groups,
             marks,
+            is_last: mapping.is_last,
             time: Vec::new(),
             id: Vec::new(),
             wanted,
@@ -112,6 +115,7 @@ impl Lane {
             walk,
             recognise: vec![Vec::new()],
             marks: Marks::default(),
+            is_last: false,
             time,
             id,
             wanted: PathSet::new(),
@@ -195,13 +199,13 @@ impl Lanes {
             .collect()
     }
 
-    /// A lane for each mapping; every record finds its own.
+    /// A lane for each mapping; every record finds its own. Logs that take what no other does come last.
     pub fn mapped(mappings: &[Mapping], rules: &RuleSet) -> Lanes {
         let mut envelope_keys: Vec<String> = mappings.iter().flat_map(|mapping| mapping.envelope_keys.clone()).collect();
         envelope_keys.sort();
         envelope_keys.dedup();
         Lanes {
-            lanes: mappings.iter().map(|mapping| Lane::mapped(mapping, rules)).collect(),
+            lanes: ordered(mappings).map(|mapping| Lane::mapped(mapping, rules)).collect(),
             forced: None,
             envelope_keys,
             exports: mappings.iter().flat_map(|mapping| mapping.exports.clone()).collect(),
@@ -212,7 +216,7 @@ impl Lanes {
     /// that reads any JSON object: what [`crate::Shaper`] works with.
     pub fn shaping(mappings: &[Mapping], rules: &RuleSet, generic: &GenericPaths, columns: &[Column]) -> Lanes {
         let mut lanes = Lanes::mapped(&[], rules);
-        for mapping in mappings {
+        for mapping in ordered(mappings) {
             let mut paths = columns.iter().map(|column| column.path.trim_start_matches("vigie:"));
             lanes.lanes.push(Lane::mapped_with(mapping, rules, &mut paths));
             lanes.envelope_keys.extend(mapping.envelope_keys.iter().cloned());
@@ -232,4 +236,10 @@ impl Lanes {
             self.lanes.len().checked_sub(1)
         });
     }
+}
+
+/// Mappings in the order in which records are offered to them.
+fn ordered(mappings: &[Mapping]) -> impl Iterator<Item = &Mapping> {
+    let of = move |is_last: bool| mappings.iter().filter(move |mapping| mapping.is_last == is_last);
+    of(false).chain(of(true))
 }

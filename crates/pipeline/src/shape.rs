@@ -251,7 +251,10 @@ impl Shaper {
     /// that no mapping knows is an event without a class.
     fn record<'r>(&'r self, record: &'r [u8], reader: &mut Reader<'r>, taking: &mut Taking<'_>) -> Fate {
         let Reader { hint, forced, rows, found, event } = reader;
-        if let Some(row) = rows.get_mut(*hint).filter(|_| *hint != self.generic) {
+        // The lane of the record before is no hint where others come before it.
+        let is_hint =
+            *hint != self.generic && (forced.is_some() || self.lanes.lanes.get(*hint).is_some_and(|lane| !lane.is_last));
+        if let Some(row) = rows.get_mut(*hint).filter(|_| is_hint) {
             match self.lane_record(*hint, record, row, event, taking) {
                 Fate::Foreign => {}
                 fate => return fate,

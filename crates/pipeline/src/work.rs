@@ -92,6 +92,7 @@ pub(crate) struct Shared<'a> {
     pub(crate) since: Option<Millis>,
     pub(crate) until: Option<Millis>,
     pub(crate) explain: Option<&'a str>,
+    pub(crate) has_gaps: bool,
     /// For each rule, whether a correlation needs its matches.
     pub(crate) feeds: Vec<bool>,
 }
@@ -274,7 +275,8 @@ impl<'a> Worker<'a> {
     }
 
     /// Tries the lane that the last record was of, then the others, then records inside this one, then
-    /// rows of exports. A list is never a record: it can only be a row.
+    /// rows of exports. A list is never a record: it can only be a row. The lane that the last record was
+    /// of is no hint where others come before it.
     fn record<'r>(&mut self, record: &'r [u8], place: Place<'_>, reader: &mut BatchReader<'r>) -> io::Result<Fate>
     where
         'a: 'r,
@@ -286,7 +288,8 @@ impl<'a> Worker<'a> {
             return self.inner_record(&made, place, 1);
         }
         let BatchReader { hint, rows, found, event } = reader;
-        if let (Some(lane), Some(row)) = (lanes.get(*hint), rows.get_mut(*hint)) {
+        let is_hint = self.shared.lanes.forced.is_some() || lanes.get(*hint).is_some_and(|lane| !lane.is_last);
+        if is_hint && let (Some(lane), Some(row)) = (lanes.get(*hint), rows.get_mut(*hint)) {
             match self.lane_record(*hint, lane, record, place, row, event)? {
                 Fate::Foreign if self.shared.lanes.forced.is_none() => {}
                 fate => return Ok(fate),
@@ -300,6 +303,15 @@ impl<'a> Worker<'a> {
                 }
             }
             Found::Inside(inner) => return self.inner_records(&inner, place, 1),
+            // What cannot be read is no lane's: one says why.
+            Found::Nothing if !is_hint => {
+                if let (Some(lane), Some(row)) = (lanes.get(*hint), rows.get_mut(*hint)) {
+                    match self.lane_record(*hint, lane, record, place, row, event)? {
+                        Fate::Foreign => {}
+                        fate => return Ok(fate),
+                    }
+                }
+            }
             Found::Nothing => {}
         }
         match self.exported(record) {
@@ -372,6 +384,9 @@ impl<'a> Worker<'a> {
                 let view = lane.walk.view(row, PROGRAMME);
                 if !programme.shape(&view, event) {
                     return Ok(Fate::Rejected(RejectReason::Timeless, "has no readable time".to_owned()));
+                }
+                if self.shared.has_gaps {
+                    programme.note_gaps(&view, self.outcome.gaps.entry(lane.log.0.clone()).or_default());
                 }
                 programme.identify(names, &view, event.occurred, value_hash, || place.hash())
             }
