@@ -26,6 +26,10 @@ pub fn parse_epoch(text: &str) -> Option<Millis> {
     }
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let number = whole.parse::<i64>().ok().filter(|_| fraction.bytes().all(|byte| byte.is_ascii_digit()))?;
+    // Nobody writes minus nothing for a time.
+    if number == 0 && whole.starts_with('-') {
+        return None;
+    }
     let is_seconds = number.unsigned_abs() < 100_000_000_000;
     let millis = fraction.bytes().chain([b'0'; 3]).take(3).fold(0i64, |sum, byte| sum * 10 + i64::from(byte - b'0'));
     let sign = if whole.starts_with('-') { -1 } else { 1 };
