@@ -134,7 +134,7 @@ impl Lane {
 
     /// Whether any rule applies to the lane.
     pub(crate) fn has_rules(&self) -> bool {
-        self.partition.len() > 0
+        !self.partition.is_empty()
     }
 
     /// Its rules with the OCSF paths that they read and its mapping never gives.
