@@ -13,9 +13,14 @@ pub fn millis_of(number: i64) -> Millis {
         0..100_000_000_000 => number.saturating_mul(1000),
         100_000_000_000..100_000_000_000_000 => number,
         100_000_000_000_000..100_000_000_000_000_000 => number / 1000,
-        _ => number / 1_000_000,
+        100_000_000_000_000_000..NANOSECONDS_MAX => number / 1_000_000,
+        // The largest number is how machines say "never": as milliseconds it is no time.
+        _ => number,
     }
 }
+
+/// Nanoseconds from which on a number is no instant: the year 2255.
+const NANOSECONDS_MAX: u64 = 9_000_000_000_000_000_000;
 
 /// An instant from the text of such a number, whose seconds may have a fraction. None for other text.
 pub fn parse_epoch(text: &str) -> Option<Millis> {
