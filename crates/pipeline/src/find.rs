@@ -16,10 +16,32 @@ pub(crate) struct Finder {
     marks: Vec<Marks>,
 }
 
+/// What a record of a log has, where a walk puts it: all marks of one group.
+#[derive(Debug)]
+pub(crate) struct Groups(Vec<Vec<(SlotId, Mark)>>);
+
+impl Groups {
+    /// Groups of marks, whose paths become wanted ones.
+    pub(crate) fn place(groups: &[Vec<Mark>], paths: &mut PathSet) -> Groups {
+        let mut placed = |mark: &Mark| (paths.intern(&mark.path), mark.clone());
+        Groups(groups.iter().map(|group| group.iter().map(&mut placed).collect()).collect())
+    }
+
+    /// What every record has.
+    pub(crate) fn any() -> Groups {
+        Groups(vec![Vec::new()])
+    }
+
+    /// Whether a record has them; `value` gives what it has at a slot.
+    pub(crate) fn hold<'r>(&self, value: impl Fn(SlotId) -> Value<'r>) -> bool {
+        self.0.iter().any(|group| group.iter().all(|(slot, mark)| mark.holds(&value(*slot))))
+    }
+}
+
 #[derive(Debug)]
 struct Marks {
-    /// A record is of the lane when it has all of one group.
-    groups: Vec<Vec<(SlotId, Mark)>>,
+    /// A record is of the lane when it has these.
+    groups: Groups,
     /// Where a record of the lane stands inside another, and whether as text.
     wrappers: Vec<(SlotId, bool)>,
 }
@@ -41,9 +63,7 @@ impl Finder {
         let mut paths = PathSet::new();
         let mut marks = Vec::with_capacity(lanes.len());
         for lane in lanes {
-            let placed = |mark: &Mark, paths: &mut PathSet| (paths.intern(&mark.path), mark.clone());
-            let groups = lane.marks.groups.iter().map(|group| group.iter().map(|mark| placed(mark, &mut paths)).collect());
-            let groups = groups.collect();
+            let groups = Groups::place(&lane.marks.groups, &mut paths);
             let wrappers = lane.marks.wrappers.iter().map(|wrapper| (paths.intern(&wrapper.path), wrapper.is_text)).collect();
             marks.push(Marks { groups, wrappers });
         }
@@ -57,8 +77,7 @@ impl Finder {
             return Found::Nothing;
         }
         let asked = || self.marks.iter().enumerate().filter(|(number, _)| only.is_none_or(|only| only == *number));
-        let has_all = |group: &Vec<(SlotId, Mark)>| group.iter().all(|(slot, mark)| mark.holds(&row.get(*slot)));
-        if let Some((number, _)) = asked().find(|(_, marks)| marks.groups.iter().any(has_all)) {
+        if let Some((number, _)) = asked().find(|(_, marks)| marks.groups.hold(|slot| row.get(slot))) {
             return Found::Lane(number);
         }
         let inside = |(slot, is_text): &(SlotId, bool)| match row.get(*slot) {

@@ -7,6 +7,8 @@ use vigie_model::{Column, LogType};
 use vigie_normalise::{Mapping, Mark, Programme, Wrapper};
 use vigie_record::{Export, PathSet, Row, SlotId, Value, Walk};
 
+use crate::find::Groups;
+
 /// Where a record of a log without a mapping may name its time and its id, most telling first.
 #[derive(Debug, Clone, Default)]
 pub struct GenericPaths {
@@ -28,7 +30,7 @@ pub struct Lane {
     pub(crate) programme: Option<Programme>,
     pub(crate) partition: Partition,
     pub(crate) walk: Walk,
-    recognise: Vec<Vec<(SlotId, Mark)>>,
+    recognise: Groups,
     /// What tells its records from those of others.
     pub(crate) marks: Marks,
     /// Whether a record may be of another log too, which comes first.
@@ -74,8 +76,7 @@ impl Lane {
         });
         let programme = mapping.programme(&mut wanted);
         let mut own = PathSet::new();
-        let placed = |mark: &Mark, own: &mut PathSet| (own.intern(&mark.path), mark.clone());
-        let groups = mapping.recognise.iter().map(|group| group.iter().map(|mark| placed(mark, &mut own)).collect()).collect();
+        let recognise = Groups::place(&mapping.recognise, &mut own);
         let marks = Marks { groups: mapping.recognise.clone(), wrappers: mapping.wrappers.clone() };
         let walk = Walk::compile(&[programme.paths(), partition.native_paths(), &own]);
         Lane {
@@ -84,7 +85,7 @@ impl Lane {
             programme: Some(programme),
             partition,
             walk,
-            recognise: groups,
+            recognise,
             marks,
             is_last: mapping.is_last,
             time: Vec::new(),
@@ -113,7 +114,7 @@ impl Lane {
             programme: None,
             partition,
             walk,
-            recognise: vec![Vec::new()],
+            recognise: Groups::any(),
             marks: Marks::default(),
             is_last: false,
             time,
@@ -148,7 +149,7 @@ impl Lane {
     /// Whether a row read by this lane's walk is a record of its log.
     pub(crate) fn recognises(&self, row: &Row<'_>) -> bool {
         let own = self.walk.view(row, OWN);
-        self.recognise.iter().any(|group| group.iter().all(|(slot, mark)| mark.holds(&own.get(*slot))))
+        self.recognise.hold(|slot| own.get(slot))
     }
 
     /// The time of a record without a mapping, 0 when none is found.
