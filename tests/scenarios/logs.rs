@@ -34,9 +34,15 @@ fn gaps_of(log: &str, arguments: &[&str]) -> Value {
 fn log_types_are_listed_with_their_classes_and_commands() {
     let text = vigie(&["logs", "list"]).unwrap();
     assert_eq!(text.code, 0, "{}", text.err);
-    for said in ["aws/cloudtrail", "Amazon Web Services", "3002 authentication", "aws s3 sync", "any class, as the record says"] {
+    for said in [
+        "aws/cloudtrail",
+        "Amazon Web Services, for example: aws s3 sync",
+        "3002 authentication",
+        "any class, as the record says",
+    ] {
         assert!(text.out.contains(said), "{said}: {}", text.out);
     }
+    assert_eq!(text.out.matches("aws s3 sync").count(), 1, "{}", text.out);
     let told = json(&vigie(&["logs", "list", "-o", "json"]).unwrap());
     let of = |log: &str| told["logs"].as_array().unwrap().iter().find(|row| row["log"] == log).unwrap().clone();
     assert!(of("aws/cloudtrail")["classes"].as_array().unwrap().contains(&json!(6003)));

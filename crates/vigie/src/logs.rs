@@ -29,7 +29,7 @@ pub(crate) fn run(command: &LogsCommand) -> Result<ExitCode, Error> {
 
 fn list(content: &Content, format: LogsFormat) -> Result<ExitCode, Error> {
     let names: BTreeMap<u32, String> = content.classes().into_iter().map(|(name, number)| (number, name)).collect();
-    let mut logs = Vec::new();
+    let (mut logs, mut before) = (Vec::new(), String::new());
     for mapping in content.mappings()? {
         let product = mapping.log.product();
         let vendor = content.vendor(product, "name").unwrap_or_else(|| product.to_owned());
@@ -40,9 +40,13 @@ fn list(content: &Content, format: LogsFormat) -> Result<ExitCode, Error> {
                 "classes": mapping.classes(), "any_class": mapping.is_classed_by_record(),
             })),
             LogsFormat::Text => {
-                line(format_args!("{:<24} {}, {vendor}", mapping.log.0, mapping.title))?;
-                line(format_args!("{:<24} {}", "", classes(&mapping, &names)))?;
-                line(format_args!("{:<24} {export}", ""))?;
+                // How people get one of the vendor's logs: others lie elsewhere, as its own page says.
+                if before != vendor {
+                    line(format_args!("{vendor}, for example: {export}"))?;
+                    before = vendor;
+                }
+                line(format_args!("  {:<26} {}", mapping.log.0, mapping.title))?;
+                line(format_args!("  {:<26} {}", "", classes(&mapping, &names)))?;
             }
         }
     }
