@@ -133,6 +133,7 @@ fn shown(value: &Value<'_>) -> String {
         Value::Text(text) => format!("text {text}"),
         Value::List(_) => "list".to_owned(),
         Value::Object(_) => "object".to_owned(),
+        Value::Json(_) => "made, which no record holds".to_owned(),
     }
 }
 

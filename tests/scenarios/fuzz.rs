@@ -129,8 +129,26 @@ proptest! {
 }
 
 /// Functions of mappings that look inside their arguments.
-const FUNCTIONS: [&str; 12] =
-    ["text", "integer", "bool", "list", "time_ms", "ip", "choose", "after_last", "before_first", "part", "each", "has_one_of"];
+const FUNCTIONS: [&str; 18] = [
+    "text",
+    "integer",
+    "bool",
+    "list",
+    "time_ms",
+    "ip",
+    "choose",
+    "after_last",
+    "before_first",
+    "part",
+    "each",
+    "has_one_of",
+    "json",
+    "pick",
+    "band",
+    "join",
+    "upper",
+    "starts_with",
+];
 
 /// A digest with one log file.
 const DIGEST: &str = r#"{"awsAccountId":"417203958816","digestStartTime":"2026-11-12T00:00:00Z","digestEndTime":"2026-11-12T01:00:00Z",

@@ -14,6 +14,7 @@ mod demo;
 mod french;
 mod fuzz;
 mod lines;
+mod logs;
 mod markup;
 mod order;
 mod payloads;

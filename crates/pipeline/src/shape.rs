@@ -13,7 +13,7 @@ use vigie_record::{
     AFTER_END, Cut, Cutter, Fields, MadeLine, MadeLines, OneLine, Row, Shape, SlotId, UNKNOWN_LINE, Value, value_end,
 };
 
-use crate::find::{Finder, Found};
+use crate::find::{Finder, Found, INSIDE_MAX};
 use crate::lane::{Lanes, PROGRAMME, RULES};
 
 /// The bit of a delivery's number that says that the number names its records: what comes again under
@@ -293,7 +293,10 @@ impl Shaper {
     /// that no mapping knows is an event without a class.
     fn record<'r>(&'r self, record: &'r [u8], reader: &mut Reader<'r>, taking: &mut Taking<'_>) -> Fate {
         let Reader { hint, forced, rows, found, event } = reader;
-        if let Some(row) = rows.get_mut(*hint).filter(|_| *hint != self.generic) {
+        // The lane of the record before is no hint where others come before it.
+        let is_hint =
+            *hint != self.generic && (forced.is_some() || self.lanes.lanes.get(*hint).is_some_and(|lane| !lane.is_last));
+        if let Some(row) = rows.get_mut(*hint).filter(|_| is_hint) {
             match self.lane_record(*hint, record, record, row, event, taking) {
                 Fate::Foreign => {}
                 fate => return fate,
@@ -306,7 +309,7 @@ impl Shaper {
                     return self.lane_record(number, record, record, row, event, taking);
                 }
             }
-            Found::Inside(inner) => return self.inner(&inner, *forced, taking),
+            Found::Inside(inner) => return self.inner(&inner, *forced, taking, 1),
             Found::Nothing => {}
         }
         if record.first() != Some(&b'{') {
@@ -322,14 +325,28 @@ impl Shaper {
         }
     }
 
-    /// A record that stood inside another one.
-    fn inner(&self, record: &[u8], forced: Option<usize>, taking: &mut Taking<'_>) -> Fate {
-        let number = match self.finder.find(record, forced, &mut Row::new()) {
-            Found::Lane(number) => number,
-            // What is of no lane is of the one that reads any object; it says too why it cannot be read.
-            Found::Inside(_) | Found::Nothing => forced.unwrap_or(self.generic),
+    /// Records that stood inside one. Those that are of no lane are of the one that reads any object; it says
+    /// too why one cannot be read.
+    fn inner(&self, records: &[Vec<u8>], forced: Option<usize>, taking: &mut Taking<'_>, depth: usize) -> Fate {
+        let one = |record: &Vec<u8>, taking: &mut Taking<'_>| {
+            let number = match self.finder.find(record, forced, &mut Row::new()) {
+                Found::Lane(number) => number,
+                Found::Inside(records) if depth < INSIDE_MAX => return self.inner(&records, forced, taking, depth + 1),
+                Found::Inside(_) | Found::Nothing => forced.unwrap_or(self.generic),
+            };
+            self.made_record(number, record, record, taking)
         };
-        self.made_record(number, record, record, taking)
+        if let [record] = records {
+            return one(record, taking);
+        }
+        for record in records {
+            match one(record, taking) {
+                Fate::Kept => {}
+                Fate::Rejected(reason) => taking.quarantine(self, record, &reason),
+                Fate::Glued(_) | Fate::Foreign => taking.quarantine(self, record, "is of another log type"),
+            }
+        }
+        Fate::Kept
     }
 
     /// A record whose lane is known, and whose bytes are not the body's.
@@ -388,7 +405,7 @@ impl Shaper {
                 (EventId::new(event.occurred, name.unwrap_or_else(|| place.hash()), value_hash), is_named)
             }
         };
-        if lane.rules() > 0 {
+        if lane.has_rules() {
             let Observed { scratch, matches } = &mut taking.observed;
             lane.partition.observe(&lane.walk.view(row, RULES), event, scratch, matches);
             self.matches.fetch_add(matches.drain(..).count() as u64, Ordering::Relaxed);

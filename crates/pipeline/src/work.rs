@@ -9,7 +9,7 @@ use vigie_model::{Event, EventFacts, EventId, Evidence, Link, Millis, NameSpace,
 use vigie_record::{AFTER_END, Cut, OneLine, Row};
 
 use crate::admit::Batch;
-use crate::find::{Finder, Found};
+use crate::find::{Finder, Found, INSIDE_MAX};
 use crate::lane::{Lane, Lanes, PROGRAMME, RULES};
 use crate::outcome::{Explained, Outcome, Reject, RejectReason};
 use crate::pack::{Reader, Texts, Writer};
@@ -92,6 +92,7 @@ pub(crate) struct Shared<'a> {
     pub(crate) since: Option<Millis>,
     pub(crate) until: Option<Millis>,
     pub(crate) explain: Option<&'a str>,
+    pub(crate) has_gaps: bool,
     /// For each rule, whether a correlation needs its matches.
     pub(crate) feeds: Vec<bool>,
 }
@@ -319,7 +320,8 @@ impl<'a> Worker<'a> {
     }
 
     /// Tries the lane that the last record was of, then the others, then records inside this one, then
-    /// rows of exports, then lines inside this one. A list is never a record: it can only be a row.
+    /// rows of exports, then lines inside this one. A list is never a record: it can only be a row. The lane
+    /// that the last record was of is no hint where others come before it.
     fn record<'r>(&mut self, record: &'r [u8], place: Place<'_>, reader: &mut BatchReader<'r>) -> io::Result<Fate>
     where
         'a: 'r,
@@ -328,10 +330,11 @@ impl<'a> Worker<'a> {
         if record.first() == Some(&b'[')
             && let Some(made) = self.exported(record)
         {
-            return self.inner_record(&made, place);
+            return self.inner_record(&made, place, 1);
         }
         let BatchReader { hint, rows, found, event } = reader;
-        if let (Some(lane), Some(row)) = (lanes.get(*hint), rows.get_mut(*hint)) {
+        let is_hint = self.shared.lanes.forced.is_some() || lanes.get(*hint).is_some_and(|lane| !lane.is_last);
+        if is_hint && let (Some(lane), Some(row)) = (lanes.get(*hint), rows.get_mut(*hint)) {
             match self.lane_record(*hint, lane, record, place, row, event)? {
                 Fate::Foreign if self.shared.lanes.forced.is_none() => {}
                 fate => return Ok(fate),
@@ -344,11 +347,20 @@ impl<'a> Worker<'a> {
                     return self.lane_record(number, lane, record, place, row, event);
                 }
             }
-            Found::Inside(inner) => return self.inner_record(&inner, place),
+            Found::Inside(inner) => return self.inner_records(&inner, place, 1),
+            // What cannot be read is no lane's: one says why.
+            Found::Nothing if !is_hint => {
+                if let (Some(lane), Some(row)) = (lanes.get(*hint), rows.get_mut(*hint)) {
+                    match self.lane_record(*hint, lane, record, place, row, event)? {
+                        Fate::Foreign => {}
+                        fate => return Ok(fate),
+                    }
+                }
+            }
             Found::Nothing => {}
         }
         if let Some(made) = self.exported(record) {
-            return self.inner_record(&made, place);
+            return self.inner_record(&made, place, 1);
         }
         if record.first() != Some(&b'{') {
             return Ok(Fate::Foreign);
@@ -364,11 +376,32 @@ impl<'a> Worker<'a> {
         self.shared.lanes.exports.iter().find_map(|export| export.record_of(row))
     }
 
+    /// Records that stood inside one: each is its own, and the one around them is none.
+    fn inner_records(&mut self, records: &[Vec<u8>], place: Place<'_>, depth: usize) -> io::Result<Fate> {
+        if let [record] = records {
+            return self.inner_record(record, place, depth);
+        }
+        self.outcome.records += records.len().saturating_sub(1) as u64;
+        for (number, record) in (0u64..).zip(records) {
+            // Members without an id are told apart by their number.
+            let place = Place { offset: place.offset + number, ..place };
+            match self.inner_record(record, place, depth)? {
+                Fate::Kept => {}
+                Fate::Rejected(reason, detail) => self.reject(place, reason, detail),
+                Fate::Glued(_) | Fate::Foreign => {
+                    self.reject(place, RejectReason::Unrecognised, "is of no known log type".to_owned());
+                }
+            }
+        }
+        Ok(Fate::Kept)
+    }
+
     /// A record that stood inside another one, or was made of a row.
-    fn inner_record(&mut self, inner: &[u8], place: Place<'_>) -> io::Result<Fate> {
+    fn inner_record(&mut self, inner: &[u8], place: Place<'_>, depth: usize) -> io::Result<Fate> {
         // What cannot be read is no lane's: the first one says why.
         let number = match self.shared.finder.find(inner, None, &mut Row::new()) {
             Found::Lane(number) => number,
+            Found::Inside(records) if depth < INSIDE_MAX => return self.inner_records(&records, place, depth + 1),
             Found::Inside(_) | Found::Nothing => 0,
         };
         self.made_record(number, inner, place)
@@ -407,6 +440,9 @@ impl<'a> Worker<'a> {
                 let view = lane.walk.view(row, PROGRAMME);
                 if !programme.shape(&view, event) {
                     return Ok(Fate::Rejected(RejectReason::Timeless, "has no readable time".to_owned()));
+                }
+                if self.shared.has_gaps {
+                    programme.note_gaps(&view, self.outcome.gaps.entry(lane.log.0.clone()).or_default());
                 }
                 programme.identify(names, &view, event.occurred, value_hash, || place.hash())
             }

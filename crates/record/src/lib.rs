@@ -11,6 +11,7 @@ mod csv;
 mod cut;
 mod hash;
 mod index;
+mod inside;
 mod json;
 mod lines;
 mod notation;
@@ -24,6 +25,7 @@ mod walk;
 pub use csv::{Made, TableCutter};
 pub use cut::{Cut, Cutter, Shape};
 pub use hash::text as hash_text;
+pub use inside::{held, inside, made};
 pub use json::{compact, each_item, each_leaf, each_member, unescape, value_end};
 pub use lines::{
     CellLine, FieldCheck, FieldKind, FieldParts, JoinedField, LineCutter, LineField, LineForm, LineForms, LineHeader, LineReader,

@@ -6,6 +6,7 @@ mod demo;
 mod error;
 mod explain;
 mod hunt;
+mod logs;
 mod output;
 #[cfg(feature = "failpoints")]
 mod points;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         Some(Command::Demo(options)) => demo::run(&options),
         Some(Command::Test(options)) => test::run(&options),
         Some(Command::Rule(command)) => rule::run(&command),
+        Some(Command::Logs(command)) => logs::run(&command),
         #[cfg(feature = "full")]
         Some(Command::Up(options)) => service::up::run(&options),
         #[cfg(feature = "full")]

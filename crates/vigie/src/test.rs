@@ -97,7 +97,7 @@ fn test_rules(content: &Content, mappings: &[Mapping], files: &BTreeMap<String, 
             continue;
         }
         let lanes = Lanes::mapped(mappings, &set);
-        let blind = blind_paths(&lanes);
+        let blind: Vec<String> = lanes.blind_rules().into_iter().map(|(_, path)| path).collect();
         tally.check(
             format!("{place} reads fields that a mapping gives"),
             if blind.is_empty() { Ok(()) } else { Err(blind.join(", ")) },
@@ -109,14 +109,6 @@ fn test_rules(content: &Content, mappings: &[Mapping], files: &BTreeMap<String, 
             Some(Ok(samples)) => test_samples(&page, &set, &lanes, &samples, tally),
         }
     }
-}
-
-/// The paths that a file's rules read and no mapping gives. A log that gives them all is enough: others
-/// tell of something else.
-fn blind_paths(lanes: &Lanes) -> Vec<String> {
-    let with_rules = lanes.lanes.iter().filter(|lane| lane.rules() > 0);
-    let blind = with_rules.map(|lane| lane.blind_rules().into_iter().map(|(_, path)| path).collect::<Vec<String>>());
-    blind.min_by_key(Vec::len).unwrap_or_default()
 }
 
 /// The filters of a file: what they name must exist, among our rules or those beside them.
