@@ -12,7 +12,19 @@ use vigie_detect::{RuleSet, RuleSource};
 use vigie_model::MemorySource;
 use vigie_normalise::Mapping;
 use vigie_pipeline::{DigestFormat, Flaw, Hunt, Lanes, Outcome, Progress};
-use vigie_record::{Cut, Cutter, PathSet, Row, Shape, Value, Walk};
+use vigie_record::{Cut, Cutter, LineForms, LineSet, MadeLines, OneLine, PathSet, Row, Shape, Value, Walk};
+
+/// The files of one log of lines.
+macro_rules! log_of_lines {
+    ($folder:literal) => {
+        [
+            include_str!(concat!("../../content/vendors/", $folder, "/log.toml")),
+            include_str!(concat!("../../content/vendors/", $folder, "/mapping.toml")),
+            include_str!(concat!("../../content/vendors/", $folder, "/operations.tsv")),
+            include_str!(concat!("../../content/vendors/", $folder, "/lines.toml")),
+        ]
+    };
+}
 
 const LOG: &str = include_str!("../../content/vendors/aws/logs/cloudtrail/log.toml");
 const MAPPING: &str = include_str!("../../content/vendors/aws/logs/cloudtrail/mapping.toml");
@@ -33,6 +45,23 @@ logsource: {product: ocsf}
 detection: {verb: {verb|startswith: i}, condition: verb}
 level: medium
 ";
+/// Logs of lines of text: `log.toml`, `mapping.toml`, `operations.tsv` and `lines.toml` of each.
+const LINES: [[&str; 4]; 5] = [
+    log_of_lines!("aws/logs/vpc_flow"),
+    log_of_lines!("aws/logs/s3_access"),
+    log_of_lines!("aws/logs/cloudfront"),
+    log_of_lines!("generic/logs/cef"),
+    log_of_lines!("generic/logs/keyvalue"),
+];
+/// Lines of these logs, and a header.
+pub const TEXT: &str = concat!(
+    include_str!("../../content/vendors/aws/logs/vpc_flow/samples/default_header.log"),
+    include_str!("../../content/vendors/aws/logs/vpc_flow/samples/custom_refused.log"),
+    include_str!("../../content/vendors/aws/logs/s3_access/samples/read_object.log"),
+    include_str!("../../content/vendors/aws/logs/cloudfront/samples/second_version.log"),
+    include_str!("../../content/vendors/generic/logs/cef/samples/wall.log"),
+    include_str!("../../content/vendors/generic/logs/keyvalue/samples/service.log"),
+);
 /// More than any input: nothing is oversize.
 const UNLIMITED_BYTES: usize = 1 << 30;
 
@@ -104,6 +133,7 @@ fn shown(value: &Value<'_>) -> String {
         Value::Text(text) => format!("text {text}"),
         Value::List(_) => "list".to_owned(),
         Value::Object(_) => "object".to_owned(),
+        Value::Json(_) => "made, which no record holds".to_owned(),
     }
 }
 
@@ -207,6 +237,63 @@ fn cuts(text: &[u8], step: usize, record_bytes_max: usize) -> (Vec<(char, Range<
         from += used;
     }
     (found, cutter.shape())
+}
+
+/// Any text as lines: where a buffer ends decides nothing, every record is JSON, and a line that says all by
+/// itself gives the same record when it stands alone. The first byte gives the size of buffers.
+pub fn lines(bytes: &[u8]) {
+    static SET: OnceLock<LineSet> = OnceLock::new();
+    let set = SET.get_or_init(|| {
+        let forms = LINES.iter().map(|[log, mapping, operations, lines]| {
+            let file = |name: &str| match name {
+                "log.toml" => Some((*log).to_owned()),
+                "mapping.toml" => Some((*mapping).to_owned()),
+                "operations.tsv" => Some((*operations).to_owned()),
+                "lines.toml" => Some((*lines).to_owned()),
+                _ => None,
+            };
+            Mapping::parse(&file).expect("the mappings of the content are sound").lines
+        });
+        let forms: Vec<LineForms> = forms.collect();
+        LineSet::new(&forms.iter().enumerate().collect::<Vec<_>>())
+    });
+    let Some((size, text)) = bytes.split_first() else {
+        return;
+    };
+    let whole = made(set, text, text.len().max(1));
+    for step in [1, 1 + usize::from(*size)] {
+        assert_eq!(made(set, text, step), whole, "in buffers of {step} bytes");
+    }
+}
+
+/// What became of the lines of a text in buffers of `step` bytes: place, owner and record of each.
+fn made(set: &LineSet, text: &[u8], step: usize) -> Vec<(Range<usize>, Option<(usize, Vec<u8>)>)> {
+    let Some(mut cutter) = set.cutter(text, None, UNLIMITED_BYTES) else {
+        return Vec::new();
+    };
+    let (mut from, mut to, mut found) = (0, 0, Vec::new());
+    while to < text.len() {
+        to = (to + step).min(text.len());
+        let (mut cuts, mut made) = (Vec::new(), MadeLines::default());
+        let used = cutter.cut(&text[from..to], to == text.len(), &mut cuts, &mut made);
+        for (number, cut) in cuts.iter().enumerate() {
+            let (Cut::Record(range) | Cut::Oversize(range) | Cut::Reject(range, _)) = cut;
+            let place = from + range.start..from + range.end;
+            let line = &text[place.clone()];
+            let record = made.get(number).map(|made| {
+                serde_json::from_slice::<Json>(made.record).expect("a record is JSON");
+                if made.is_whole {
+                    let alone = OneLine::Made { owner: made.owner, record: made.record.to_vec() };
+                    assert_eq!(set.one(line, Some(made.owner)), Some(alone));
+                }
+                (made.owner, made.record.to_vec())
+            });
+            found.push((place, record));
+        }
+        assert!(used <= to - from);
+        from += used;
+    }
+    found
 }
 
 /// Any text as a file of rules, and what it compiles to on a record.

@@ -105,6 +105,13 @@ proptest! {
     }
 
     #[test]
+    fn a_damaged_text_loses_no_line(size in any::<u8>(), place in any::<Index>(), piece in "[ -~\t\r\n\u{e9}]{0,4}", is_cut in any::<bool>()) {
+        let text = damaged(bodies::TEXT, place, &piece, is_cut);
+        bodies::lines(&[&[size][..], text.as_bytes()].concat());
+        bodies::lines(&[&[size][..], piece.as_bytes(), b"\xFF\n", text.as_bytes()].concat());
+    }
+
+    #[test]
     fn a_damaged_rule_is_an_error_at_most(place in any::<Index>(), piece in "[{}\\[\\]:|*&!%\"'~ \n\t-]{0,3}", is_cut in any::<bool>()) {
         bodies::rule(damaged(bodies::RULES, place, &piece, is_cut).as_bytes());
     }
@@ -122,8 +129,26 @@ proptest! {
 }
 
 /// Functions of mappings that look inside their arguments.
-const FUNCTIONS: [&str; 12] =
-    ["text", "integer", "bool", "list", "time_ms", "ip", "choose", "after_last", "before_first", "part", "each", "has_one_of"];
+const FUNCTIONS: [&str; 18] = [
+    "text",
+    "integer",
+    "bool",
+    "list",
+    "time_ms",
+    "ip",
+    "choose",
+    "after_last",
+    "before_first",
+    "part",
+    "each",
+    "has_one_of",
+    "json",
+    "pick",
+    "band",
+    "join",
+    "upper",
+    "starts_with",
+];
 
 /// A digest with one log file.
 const DIGEST: &str = r#"{"awsAccountId":"417203958816","digestStartTime":"2026-11-12T00:00:00Z","digestEndTime":"2026-11-12T01:00:00Z",

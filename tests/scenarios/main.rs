@@ -14,6 +14,8 @@ mod command;
 mod demo;
 mod french;
 mod fuzz;
+mod lines;
+mod logs;
 mod markup;
 mod order;
 mod payloads;

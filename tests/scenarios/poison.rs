@@ -265,7 +265,7 @@ fn fields(corpus: &mut Corpus) {
         ("0", Fate::Event),
         ("-0", Fate::Reject),
         ("-1", Fate::Reject),
-        ("1794449340.5", Fate::Reject),
+        ("1794449340.5", Fate::Event),
         ("9223372036854775807", Fate::Reject),
         ("-9223372036854775808", Fate::Reject),
         ("9223372036854775808", Fate::Reject),

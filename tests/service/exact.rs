@@ -88,13 +88,12 @@ fn text(cell: &Cell) -> String {
     }
 }
 
-/// The demo's logs in a data folder, by a service, in several commits.
+/// The demo's logs in a data folder, by two services, one after the other: each day is in a commit of both.
 fn fill(folder: &Path, data: &Path) {
     let logs = folder.join("logs");
     let ran = vigie(&["demo", "--write", logs.to_str().unwrap(), "--events", "3000"]).unwrap();
     assert_eq!(ran.code, 0, "{}", ran.err);
-    let service = Service::start(data, &["--commit-seconds", "0.3"]).unwrap();
-    let token = service.token.clone().unwrap();
+    let mut bodies = Vec::new();
     let mut waiting = vec![logs];
     while let Some(path) = waiting.pop() {
         if path.is_dir() {
@@ -103,11 +102,19 @@ fn fill(folder: &Path, data: &Path) {
             let mut plain = Vec::new();
             let read = flate2::read::MultiGzDecoder::new(std::fs::File::open(&path).unwrap()).read_to_end(&mut plain);
             if read.is_ok() {
-                assert_eq!(deliver(service.address, &token, "/api/v1/ingest", &plain).unwrap().0, 200);
+                bodies.push(plain);
             }
         }
     }
-    assert!(service.stop());
+    let mut token = None;
+    for first in [0, 1] {
+        let service = Service::start(data, &["--commit-seconds", "0.3"]).unwrap();
+        let token = token.get_or_insert_with(|| service.token.clone().unwrap());
+        for body in bodies.iter().skip(first).step_by(2) {
+            assert_eq!(deliver(service.address, token, "/api/v1/ingest", body).unwrap().0, 200);
+        }
+        assert!(service.stop());
+    }
 }
 
 /// One event as the full scan sees it.

@@ -136,8 +136,13 @@ impl Row {
     }
 }
 
+/// A condition in SQL or in the filter bar's language, and the same in Rust.
+type Case = (&'static str, fn(Row) -> bool);
+/// Which numbers of events there are.
+type IsOf = fn(u64) -> bool;
+
 /// Conditions of SQL, and which rows they are true of, by the newer list of columns.
-const CONDITIONS: &[(&str, fn(Row) -> bool)] = &[
+const CONDITIONS: &[Case] = &[
     ("true", |_| true),
     ("src_endpoint_ip = '192.0.2.7'", |row| row.address() == Some(7)),
     ("src_endpoint_ip <> '192.0.2.7'", |row| row.address().is_some_and(|address| address != 7)),
@@ -155,7 +160,7 @@ const CONDITIONS: &[(&str, fn(Row) -> bool)] = &[
 ];
 
 /// Filters of the bar, and which rows they are true of.
-const FILTERS: &[(&str, fn(Row) -> bool)] = &[
+const FILTERS: &[Case] = &[
     ("ip:192.0.2.7", |row| row.address() == Some(7)),
     ("not ip:192.0.2.7", |row| row.address() != Some(7)),
     ("ip:192.0.2.1?", |row| row.address().is_some_and(|address| (10..20).contains(&address))),
@@ -169,7 +174,7 @@ const FILTERS: &[(&str, fn(Row) -> bool)] = &[
 ];
 
 /// The same by the older list.
-const OLDER_CONDITIONS: &[(&str, fn(Row) -> bool)] = &[
+const OLDER_CONDITIONS: &[Case] = &[
     ("true", |_| true),
     ("actor_user_name = 'team-3'", |row| row.user() == 3),
     ("note = 'R0000000007'", |row| row.is_noted && row.number == 7),
@@ -205,7 +210,7 @@ fn done_lake_schema_evolution_keeps_every_row() {
         let row = |number| Row { number, is_filled: is_filled(number), is_noted: is_noted(number) };
         (0..count).map(row).collect::<Vec<Row>>()
     };
-    let (is_older, is_newer): (fn(u64) -> bool, fn(u64) -> bool) = (|number| number < OLDER, |number| number >= OLDER);
+    let (is_older, is_newer): (IsOf, IsOf) = (|number| number < OLDER, |number| number >= OLDER);
 
     let writer = write(&lake, &old);
     assert_eq!(commit(&writer, &old, 0..OLDER / 2, 1), (OLDER / 2, 0));

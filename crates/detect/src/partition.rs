@@ -368,7 +368,7 @@ impl Partition {
         let fields = view(predicate.field);
         match &predicate.test {
             Test::Null => {
-                let mut has_value = matches!(fields.value(predicate.field.slot), Value::List(_));
+                let mut has_value = matches!(fields.value(predicate.field.slot), Value::List(_) | Value::Json(_));
                 fields.each_value(predicate.field.slot, &mut |value| has_value |= !value.is_none());
                 !has_value
             }

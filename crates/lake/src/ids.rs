@@ -43,23 +43,33 @@ impl Known {
         self.filter_bytes = self.filters.values().map(filter_bytes).sum();
         let count = batches.iter().map(EventBatch::len).sum();
         let mut seen = HashSet::with_capacity(count);
-        let mut fresh = Vec::with_capacity(count);
-        let mut doubtful: HashMap<&str, Vec<usize>> = HashMap::new();
         let all: Vec<(EventId, bool)> =
             batches.iter().flat_map(|batch| batch.ids.iter().copied().zip(batch.is_named.iter().copied())).collect();
-        for (row, (id, is_named)) in all.iter().enumerate() {
-            let is_known = *is_named && (!seen.insert(id.0) || self.recent.contains(&id.0) || self.older.contains(&id.0));
-            fresh.push(!is_known);
-            if !*is_named || is_known {
-                continue;
-            }
-            let micros = id.occurred().saturating_mul(1000);
-            let of_the_time = |file: &&DataFile| (file.time_min..=file.time_max).contains(&micros);
-            for file in version.files.iter().filter(of_the_time) {
-                // A file without a filter is looked into.
-                if self.filter(root, file).is_none_or(|filter| filter.may_hold(id.0)) {
-                    doubtful.entry(&file.path).or_default().push(row);
-                }
+        let mut is_new = |(id, is_named): &(EventId, bool)| {
+            !*is_named || (seen.insert(id.0) && !self.recent.contains(&id.0) && !self.older.contains(&id.0))
+        };
+        let mut fresh: Vec<bool> = all.iter().map(&mut is_new).collect();
+        let micros = |id: EventId| id.occurred().saturating_mul(1000);
+        let asked: Vec<(usize, EventId)> = all
+            .iter()
+            .zip(&fresh)
+            .enumerate()
+            .filter(|(_, ((_, is_named), is_fresh))| *is_named && **is_fresh)
+            .map(|(row, ((id, _), _))| (row, *id))
+            .collect();
+        let (first, last) =
+            asked.iter().fold((i64::MAX, i64::MIN), |(first, last), (_, id)| (first.min(micros(*id)), last.max(micros(*id))));
+        let mut doubtful: Vec<(&str, Vec<usize>)> = Vec::new();
+        // Most files are of other times than the batch.
+        for file in version.files.iter().filter(|file| file.time_min <= last && first <= file.time_max) {
+            // A file without a filter is looked into.
+            let filter = self.filter(root, file);
+            let may_hold = |id: EventId| {
+                (file.time_min..=file.time_max).contains(&micros(id)) && filter.is_none_or(|filter| filter.may_hold(id.0))
+            };
+            let rows: Vec<usize> = asked.iter().filter(|(_, id)| may_hold(*id)).map(|(row, _)| *row).collect();
+            if !rows.is_empty() {
+                doubtful.push((&file.path, rows));
             }
         }
         for (path, rows) in doubtful {

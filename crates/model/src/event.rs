@@ -45,6 +45,7 @@ impl Fields for Event<'_> {
         fn open<'v>(value: &Value<'v>, visit: &mut dyn FnMut(Value<'_>)) {
             match value {
                 Value::List(bytes) => each_item(bytes, &mut |item| open(&item, visit)),
+                Value::Json(bytes) if bytes.first() == Some(&b'[') => each_item(bytes, &mut |item| open(&item, visit)),
                 other => visit(other.clone()),
             }
         }

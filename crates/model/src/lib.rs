@@ -28,5 +28,7 @@ pub use port::{Answer, Committed, Delivery, Documents, Intake, LaneMark, Receipt
 pub use query::{Ask, Canceller, Cell, QueryEngine, QueryError, Question, RowPlace, Rows};
 pub use saved::{SaveError, SavedSearch, SavedSearches};
 pub use source::{ByteStream, MemorySource, ObjectInfo, Source};
-pub use time::{MILLIS_MAX, Millis, format_utc, millis_of, parse_instant, parse_moment, parse_rfc3339};
+pub use time::{MILLIS_MAX, Millis, format_utc, millis_of, parse_epoch, parse_instant, parse_moment, parse_rfc3339, parse_time};
 pub use tokens::{Scope, TokenInfo, Tokens};
+// Read by listeners and in files alike; listeners know no other way of reading records.
+pub use vigie_record::SyslogMessage;

@@ -6,13 +6,52 @@ pub type Millis = i64;
 /// The last instant of the year 9999: an event that says to be later, or before 1970, has no time.
 pub const MILLIS_MAX: Millis = 253_402_300_799_999;
 
-/// An instant from a number of seconds, milliseconds or microseconds since 1970, told apart by size.
+/// An instant from a number of seconds, milliseconds, microseconds or nanoseconds since 1970, told apart
+/// by size.
 pub fn millis_of(number: i64) -> Millis {
     match number.unsigned_abs() {
         0..100_000_000_000 => number.saturating_mul(1000),
         100_000_000_000..100_000_000_000_000 => number,
-        _ => number / 1000,
+        100_000_000_000_000..100_000_000_000_000_000 => number / 1000,
+        100_000_000_000_000_000..NANOSECONDS_MAX => number / 1_000_000,
+        // The largest number is how machines say "never": as milliseconds it is no time.
+        _ => number,
     }
+}
+
+/// Nanoseconds from which on a number is no instant: the year 2255.
+const NANOSECONDS_MAX: u64 = 9_000_000_000_000_000_000;
+
+/// An instant from the text of such a number, whose seconds may have a fraction. None for other text.
+pub fn parse_epoch(text: &str) -> Option<Millis> {
+    if text.contains(['e', 'E']) {
+        // An exponent: few write times so, and none to the millisecond.
+        let number = text.parse::<f64>().ok().filter(|number| number.abs() < 1e18)?;
+        return Some(if number.abs() < 1e11 { (number * 1000.0).round() as i64 } else { millis_of(number as i64) });
+    }
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let number = whole.parse::<i64>().ok().filter(|_| fraction.bytes().all(|byte| byte.is_ascii_digit()))?;
+    // Nobody writes minus nothing for a time.
+    if number == 0 && whole.starts_with('-') {
+        return None;
+    }
+    let is_seconds = number.unsigned_abs() < 100_000_000_000;
+    let millis = fraction.bytes().chain([b'0'; 3]).take(3).fold(0i64, |sum, byte| sum * 10 + i64::from(byte - b'0'));
+    let sign = if whole.starts_with('-') { -1 } else { 1 };
+    Some(millis_of(number) + if is_seconds { sign * millis } else { 0 })
+}
+
+/// Digits before the point of a number that says a time of this century in seconds, milliseconds,
+/// microseconds or nanoseconds since 1970. Other texts of digits are dates or counts.
+const EPOCH_DIGITS: [usize; 4] = [10, 13, 16, 19];
+
+/// Reads an instant as records write it in texts: RFC 3339, or a number since 1970.
+pub fn parse_time(text: &str) -> Option<Millis> {
+    parse_rfc3339(text).or_else(|| {
+        let whole = text.split('.').next().unwrap_or_default();
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        (is_number && EPOCH_DIGITS.contains(&whole.len())).then(|| parse_epoch(text)).flatten()
+    })
 }
 
 /// Reads an RFC 3339 instant (`2026-11-12T01:52:07Z`, a fraction and an offset allowed).
@@ -75,7 +114,12 @@ fn fraction_ms(rest: &[u8]) -> Option<(i64, &[u8])> {
 
 fn offset_minutes(rest: &[u8]) -> Option<i64> {
     match rest {
-        [] | [b'Z' | b'z'] => Some(0),
+        [] | [b'Z' | b'z'] | [b' ', b'U', b'T', b'C'] => Some(0),
+        // Whole hours, as databases write them.
+        [sign @ (b'+' | b'-'), ten @ b'0'..=b'9', one @ b'0'..=b'9'] => {
+            let minutes = (i64::from(ten - b'0') * 10 + i64::from(one - b'0')) * 60;
+            Some(if *sign == b'-' { -minutes } else { minutes })
+        }
         [sign @ (b'+' | b'-'), digits @ ..] => {
             let digits: Vec<i64> = digits.iter().filter(|&&byte| byte != b':').map(|&byte| i64::from(byte) - 48).collect();
             match digits.as_slice() {
@@ -150,5 +194,35 @@ mod tests {
         check("2026-11-12T01:52:07.Z", None);
         check("2026-11-12", None);
         check("12/11/2026 01:52:07Z", None);
+        check("2026-11-12 01:52:07.5 UTC", Some("2026-11-12T01:52:07.500Z"));
+        check("2026-11-12 01:52:07+02", Some("2026-11-11T23:52:07Z"));
+        check("2026-11-12 01:52:07+2", None);
+        check("2026-11-12 01:52:07 CET", None);
+    }
+
+    #[test]
+    fn numbers_since_1970_are_told_apart_by_their_size() {
+        for (text, expected) in [
+            ("1794448327", Some("2026-11-12T01:52:07Z")),
+            ("1794448327.1239", Some("2026-11-12T01:52:07.123Z")),
+            ("1794448327123", Some("2026-11-12T01:52:07.123Z")),
+            ("1794448327123456", Some("2026-11-12T01:52:07.123Z")),
+            ("1794448327123456789", Some("2026-11-12T01:52:07.123Z")),
+            ("1794448327123.9", Some("2026-11-12T01:52:07.123Z")),
+            ("2026-11-12 01:52:07", Some("2026-11-12T01:52:07Z")),
+            ("20261112", None),
+            ("20261112015207", None),
+            ("1794448327.1.2", None),
+            ("1794448327x", None),
+            ("17944483277", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_time(text).map(format_utc).as_deref(), expected, "{text}");
+        }
+        for (text, expected) in
+            [("1.794448327123E9", Some(1_794_448_327_123)), ("2E9", Some(2_000_000_000_000)), ("-1.5", Some(-1500)), ("x", None)]
+        {
+            assert_eq!(parse_epoch(text), expected, "{text}");
+        }
     }
 }

@@ -1,19 +1,26 @@
 //! Writes the whole OCSF document of one record: every mapped field, the rest under `unmapped`, the
 //! raw record byte for byte. Numbers stay exactly as the record writes them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use vigie_record::{Value, View, each_item, each_member};
 
 use crate::expression::Expression;
+use crate::files::Field;
 use crate::function::{Function, evaluate};
-use crate::programme::Programme;
+use crate::passthrough::{Changes, join};
+use crate::programme::{Chosen, Programme};
+use crate::unread::{Consumed, Unread, each_unread};
+
+/// Members of a JSON object that is only ever written.
+pub(crate) type Map = BTreeMap<String, Node>;
 
 /// A JSON tree that is only ever written.
-#[derive(Debug)]
-enum Node {
-    Map(BTreeMap<String, Node>),
+#[derive(Debug, PartialEq)]
+pub(crate) enum Node {
+    Map(Map),
     List(Vec<Node>),
     /// JSON text.
     Raw(String),
@@ -22,10 +29,17 @@ enum Node {
 impl Programme {
     /// The OCSF document of a record, as one line of JSON. The verb stands in `enrichments`.
     pub fn document(&self, row: &View<'_, '_>) -> String {
+        self.document_of(row, row.record())
+    }
+
+    /// The same of a record that was made of something else, which stands under `raw_data` then.
+    pub fn document_of(&self, row: &View<'_, '_>, raw: &[u8]) -> String {
         let operation = self.operation(row);
-        let mut root = BTreeMap::new();
-        let mut consumed = Vec::new();
-        for field in self.mapping.fields.iter().filter(|field| field.class.is_none_or(|class| class == operation.class_uid)) {
+        let event =
+            self.mapping.passthrough.as_ref().and_then(|passthrough| Some((passthrough, passthrough.event(row.record())?)));
+        let mut root = event.map_or_else(Map::new, |(passthrough, event)| passthrough.root(event));
+        let (mut consumed, mut changes) = (Consumed::default(), Changes::default());
+        for field in self.fields_of(operation) {
             let node = match &field.from {
                 Expression::Call(Function::Each, arguments) => self.each(arguments, &field.to, row, &mut root),
                 expression => {
@@ -38,49 +52,115 @@ impl Programme {
                     }
                 }
             };
-            let found = node.is_some() || matches!(field.from, Expression::Call(Function::Each, _));
-            if found {
-                field.from.each_slot(&mut |slot| consumed.extend(self.paths().path(slot).map(str::to_owned)));
-            }
-            if let Some(node) = node {
-                insert(&mut root, &field.to, node);
+            self.consume(field, node.is_some(), row, &mut consumed);
+            match node {
+                Some(node) if event.is_some() => changes.put(&mut root, &field.to, node),
+                Some(node) => insert(&mut root, &field.to, node),
+                None => {}
             }
         }
-        self.fixed(&mut root, operation);
-        if let Some(rest) = unmapped(row.record(), "", &consumed) {
-            root.insert("unmapped".to_owned(), rest);
+        self.fixed(&mut root, operation, event.is_some().then_some(&mut changes));
+        if let Some((passthrough, event)) = event {
+            enrich(&mut root, passthrough.label(event, operation, &changes));
+            insert(&mut root, "metadata.version", Node::Raw(quote(&self.mapping.ocsf)));
         }
-        root.insert("raw_data".to_owned(), Node::Raw(quote(&String::from_utf8_lossy(row.record()))));
+        join(&mut root, self.unmapped(row, &consumed));
+        root.insert("raw_data".to_owned(), Node::Raw(quote(&String::from_utf8_lossy(raw))));
         write(&Node::Map(root))
     }
 
-    fn fixed(&self, root: &mut BTreeMap<String, Node>, operation: &crate::operations::Operation) {
-        let (class, activity) = (operation.class_uid, operation.activity_id);
-        for (key, number) in [
-            ("class_uid", class),
-            ("category_uid", class / 1000),
-            ("activity_id", activity),
-            ("type_uid", class * 100 + activity),
-        ] {
-            root.insert(key.to_owned(), Node::Raw(number.to_string()));
+    /// The fields that an operation's class has.
+    fn fields_of(&self, operation: Chosen<'_>) -> impl Iterator<Item = &Field> {
+        self.mapping.fields.iter().filter(move |field| field.class.is_none_or(|class| class == operation.class_uid))
+    }
+
+    /// Notes what a field reads of the record.
+    fn consume(&self, field: &Field, has_value: bool, row: &View<'_, '_>, consumed: &mut Consumed) {
+        if has_value || matches!(field.from, Expression::Call(Function::Each, _)) {
+            field.from.each_read(&mut |read| consumed.add(read, self.paths(), row));
         }
-        let profiles = self.mapping.profiles.iter().map(|profile| Node::Raw(quote(profile))).collect();
-        insert(root, "metadata.profiles", Node::List(profiles));
-        insert(root, "metadata.version", Node::Raw(quote(&self.mapping.ocsf)));
+    }
+
+    /// What the fields read of a record.
+    pub(crate) fn consumed(&self, row: &View<'_, '_>) -> Consumed {
+        let mut consumed = Consumed::default();
+        for field in self.fields_of(self.operation(row)) {
+            self.consume(field, !evaluate(&field.from, row).is_none(), row, &mut consumed);
+        }
+        consumed
+    }
+
+    /// The part of a record that no field reads.
+    fn unmapped(&self, row: &View<'_, '_>, consumed: &Consumed) -> Map {
+        let mut rest = Map::new();
+        self.each_unread(row, consumed, &mut |keys, value| {
+            let node = match value {
+                Unread::Value(value) => to_json(&value).map(Node::Raw),
+                Unread::Items(items) => {
+                    let texts = items.iter().map(|item| Node::Raw(to_json(item).unwrap_or_else(|| "null".to_owned())));
+                    Some(Node::List(texts.collect()))
+                }
+            };
+            if let (Some(node), Some((last, above))) = (node, keys.split_last()) {
+                let mut place = &mut rest;
+                for key in above {
+                    let inner = place.entry(key.to_string()).or_insert_with(|| Node::Map(Map::new()));
+                    let Node::Map(map) = inner else {
+                        return;
+                    };
+                    place = map;
+                }
+                place.insert(last.to_string(), node);
+            }
+        });
+        rest
+    }
+
+    /// Calls `visit` with every part of a record that no field reads: the keys that lead there, and what
+    /// stands there. Of a record that is an event of OCSF already, all is read that stands in the event.
+    pub(crate) fn each_unread<'r>(
+        &self,
+        row: &View<'_, 'r>,
+        consumed: &Consumed,
+        visit: &mut dyn FnMut(&[Cow<'r, str>], Unread<'r>),
+    ) {
+        match &self.mapping.passthrough {
+            Some(passthrough) if passthrough.is_whole() => {}
+            Some(passthrough) => each_unread(row.record(), &Consumed::of(&passthrough.from), visit),
+            None => each_unread(row.record(), consumed, visit),
+        }
+    }
+
+    fn fixed(&self, root: &mut Map, operation: Chosen<'_>, changes: Option<&mut Changes>) {
+        let numbers = [
+            ("class_uid", i64::from(operation.class_uid)),
+            ("category_uid", i64::from(operation.category_uid())),
+            ("activity_id", i64::from(operation.activity_id)),
+            ("type_uid", operation.type_uid()),
+        ];
+        let numbers = numbers.into_iter().map(|(key, number)| (key, Node::Raw(number.to_string())));
+        if let Some(changes) = changes {
+            numbers.for_each(|(key, number)| changes.put(root, key, number));
+        } else {
+            root.extend(numbers.map(|(key, number)| (key.to_owned(), number)));
+            let profiles = self.mapping.profiles.iter().map(|profile| Node::Raw(quote(profile))).collect();
+            insert(root, "metadata.profiles", Node::List(profiles));
+            insert(root, "metadata.version", Node::Raw(quote(&self.mapping.ocsf)));
+        }
         let verb = BTreeMap::from([
             ("name".to_owned(), Node::Raw(quote("verb"))),
-            ("value".to_owned(), Node::Raw(quote(&operation.verb))),
+            ("value".to_owned(), Node::Raw(quote(operation.verb))),
             ("provider".to_owned(), Node::Raw(quote("vigie"))),
             (
                 "data".to_owned(),
-                Node::Raw(format!("{{\"verb\":{},\"mapping\":{}}}", quote(&operation.verb), quote(&self.mapping.version))),
+                Node::Raw(format!("{{\"verb\":{},\"mapping\":{}}}", quote(operation.verb), quote(&self.mapping.version))),
             ),
         ]);
-        root.insert("enrichments".to_owned(), Node::List(vec![Node::Map(verb)]));
+        enrich(root, Node::Map(verb));
     }
 
     /// `resources[].uid = each(resources, ARN)`: writes one member an object, in place.
-    fn each(&self, arguments: &[Expression], to: &str, row: &View<'_, '_>, root: &mut BTreeMap<String, Node>) -> Option<Node> {
+    fn each(&self, arguments: &[Expression], to: &str, row: &View<'_, '_>, root: &mut Map) -> Option<Node> {
         let [Expression::Path(array), Expression::Path(member)] = arguments else {
             return None;
         };
@@ -96,7 +176,7 @@ impl Programme {
         let mut at = 0;
         each_item(bytes, &mut |item| {
             if items.len() <= at {
-                items.push(Node::Map(BTreeMap::new()));
+                items.push(Node::Map(Map::new()));
             }
             if let (Value::Object(object), Some(Node::Map(map))) = (item, items.get_mut(at)) {
                 each_member(object, &mut |key, value| {
@@ -113,13 +193,34 @@ impl Programme {
     }
 }
 
-fn insert(root: &mut BTreeMap<String, Node>, path: &str, node: Node) {
+/// Adds an enrichment behind those that are there.
+fn enrich(root: &mut Map, enrichment: Node) {
+    match root.get_mut("enrichments") {
+        Some(Node::List(enrichments)) => enrichments.push(enrichment),
+        _ => {
+            root.insert("enrichments".to_owned(), Node::List(vec![enrichment]));
+        }
+    }
+}
+
+/// What stands at a path of a tree.
+pub(crate) fn at<'n>(root: &'n Map, path: &str) -> Option<&'n Node> {
+    match path.split_once('.') {
+        None => root.get(path),
+        Some((head, rest)) => match root.get(head)? {
+            Node::Map(map) => at(map, rest),
+            _ => None,
+        },
+    }
+}
+
+pub(crate) fn insert(root: &mut Map, path: &str, node: Node) {
     match path.split_once('.') {
         None => {
             root.insert(path.to_owned(), node);
         }
         Some((head, rest)) => {
-            let place = root.entry(head.to_owned()).or_insert_with(|| Node::Map(BTreeMap::new()));
+            let place = root.entry(head.to_owned()).or_insert_with(|| Node::Map(Map::new()));
             if let Node::Map(map) = place {
                 insert(map, rest, node);
             }
@@ -127,33 +228,13 @@ fn insert(root: &mut BTreeMap<String, Node>, path: &str, node: Node) {
     }
 }
 
-/// The members of a record that no field consumed.
-fn unmapped(object: &[u8], prefix: &str, consumed: &[String]) -> Option<Node> {
-    let mut rest = BTreeMap::new();
-    each_member(object, &mut |key, value| {
-        let path = if prefix.is_empty() { key.to_string() } else { format!("{prefix}.{key}") };
-        if consumed.contains(&path) {
-            return;
-        }
-        let below = format!("{path}.");
-        let is_partly_read = consumed.iter().any(|known| known.starts_with(&below));
-        let node = match value {
-            Value::Object(inner) if is_partly_read => unmapped(inner, &path, consumed),
-            value => to_json(&value).map(Node::Raw),
-        };
-        if let Some(node) = node {
-            rest.insert(key.into_owned(), node);
-        }
-    });
-    (!rest.is_empty()).then_some(Node::Map(rest))
-}
-
 /// The JSON text of a value; none for an absent or null one.
-fn to_json(value: &Value<'_>) -> Option<String> {
+pub(crate) fn to_json(value: &Value<'_>) -> Option<String> {
     Some(match value {
         Value::Absent | Value::Null => return None,
         Value::Text(text) => quote(text),
         Value::List(bytes) | Value::Object(bytes) => vigie_record::compact(bytes).into_owned(),
+        Value::Json(json) => String::from_utf8_lossy(json).into_owned(),
         scalar => scalar.text()?.into_owned(),
     })
 }

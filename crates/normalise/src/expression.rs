@@ -48,7 +48,7 @@ fn operand(rest: &mut &str, paths: &mut PathSet, depth: usize) -> Result<Express
         let function = Function::named(word)
             .ok_or_else(|| format!("`{word}` is no function; the functions are {}", Function::names().join(", ")))?;
         let arguments = arguments(rest, paths, depth)?;
-        function.check(arguments.len())?;
+        function.check(&arguments)?;
         return Ok(Expression::Call(function, arguments));
     }
     match word.parse::<i64>() {
@@ -73,13 +73,47 @@ fn arguments(rest: &mut &str, paths: &mut PathSet, depth: usize) -> Result<Vec<E
     }
 }
 
+/// What an expression reads of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Read<'e> {
+    /// What stands at a path.
+    Whole(SlotId),
+    /// What stands at a path inside the JSON there.
+    Inside(SlotId, &'e str),
+    /// The members of a list whose key has a value.
+    Picked(SlotId, &'e str, &'e str),
+}
+
 impl Expression {
-    /// Calls `visit` with every slot that the expression reads.
-    pub(crate) fn each_slot(&self, visit: &mut dyn FnMut(SlotId)) {
+    /// Calls `visit` with everything that the expression reads.
+    pub(crate) fn each_read<'e>(&'e self, visit: &mut dyn FnMut(Read<'e>)) {
         match self {
-            Expression::Path(slot) => visit(*slot),
-            Expression::Call(_, arguments) => arguments.iter().for_each(|argument| argument.each_slot(visit)),
+            Expression::Path(slot) => visit(Read::Whole(*slot)),
+            Expression::Call(function, arguments) => match (function, arguments.as_slice()) {
+                (Function::Json, [Expression::Path(slot), Expression::Literal(path)]) => visit(Read::Inside(*slot, path)),
+                (Function::Pick, [Expression::Path(slot), Expression::Literal(key), Expression::Literal(wanted), ..]) => {
+                    visit(Read::Picked(*slot, key, wanted));
+                }
+                _ => arguments.iter().for_each(|argument| argument.each_read(visit)),
+            },
             Expression::Literal(_) | Expression::Number(_) => {}
+        }
+    }
+
+    /// The number that a bound of `band` is.
+    pub(crate) fn bound(&self) -> Option<f64> {
+        match self {
+            Expression::Number(number) => Some(*number as f64),
+            Expression::Literal(text) => text.parse().ok().filter(|number: &f64| number.is_finite()),
+            Expression::Path(_) | Expression::Call(..) => None,
+        }
+    }
+
+    /// The text of a literal; none is empty text.
+    pub(crate) fn literal(&self) -> &str {
+        match self {
+            Expression::Literal(text) => text,
+            _ => "",
         }
     }
 }

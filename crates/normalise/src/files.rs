@@ -1,14 +1,16 @@
-//! The files of one log type, read and checked: `log.toml`, `mapping.toml`, `operations.tsv`, `exports.toml`.
+//! The files of one log type, read and checked: `log.toml`, `mapping.toml`, `operations.tsv`, `exports.toml`,
+//! `lines.toml`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use vigie_model::{LinkKind, LogType};
-use vigie_record::{Export, PathSet};
+use vigie_record::{Export, LineForms, PathSet, Value};
 
 use crate::ContentError;
 use crate::expression::{Expression, parse};
 use crate::operations::Operations;
+use crate::passthrough::Passthrough;
 
 /// The format of content files that this version reads.
 pub(crate) const FORMAT: u32 = 1;
@@ -32,13 +34,48 @@ pub struct LogSource {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Identity {
-    /// The provider's id.
-    pub id: String,
+    /// The provider's id, where events have one.
+    #[serde(default)]
+    pub id: Option<String>,
     /// Within what the id is unique.
     #[serde(default)]
     pub scope: Option<String>,
     /// When it happened.
     pub time: String,
+    /// Whether a record without a readable time is an event of the instant of its delivery.
+    #[serde(default, rename = "time_optional")]
+    pub is_time_optional: bool,
+}
+
+/// What a record of a log has: a value at a path, or one of these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// The path in the record.
+    pub path: String,
+    /// Texts of which it is one, case kept; any value will do when there are none.
+    pub texts: Vec<String>,
+}
+
+impl Mark {
+    /// `path`, or `path=text|text`.
+    fn of(text: &str) -> Mark {
+        match text.split_once('=') {
+            None => Mark { path: text.trim().to_owned(), texts: Vec::new() },
+            Some((path, texts)) => {
+                let texts = texts.split('|').map(|text| text.trim().to_owned()).collect();
+                Mark { path: path.trim().to_owned(), texts }
+            }
+        }
+    }
+
+    /// Whether a value is what the mark asks for.
+    pub fn holds(&self, value: &Value<'_>) -> bool {
+        match value {
+            Value::Absent => false,
+            _ if self.texts.is_empty() => true,
+            value => value.text().is_some_and(|found| self.texts.iter().any(|text| *text == found)),
+        }
+    }
 }
 
 /// A record that holds a record of this log at a path.
@@ -72,6 +109,8 @@ struct LogFile {
 #[serde(deny_unknown_fields)]
 struct Recognise {
     any_of: Vec<Vec<String>>,
+    #[serde(default)]
+    is_last: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -90,12 +129,22 @@ struct MappingFile {
     operations: crate::operations::Section,
     #[serde(default)]
     requires: BTreeMap<String, String>,
+    #[serde(default)]
+    passthrough: Option<PassthroughSection>,
     fields: BTreeMap<String, String>,
     #[serde(default)]
     class: BTreeMap<String, BTreeMap<String, String>>,
     principal: PrincipalSection,
     #[serde(default)]
     link: Vec<LinkSection>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PassthroughSection {
+    from: String,
+    #[serde(default)]
+    expected: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -151,6 +200,15 @@ pub(crate) struct LinkFields {
     pub(crate) child: PrincipalFields,
 }
 
+/// Where a record says its own class and activity.
+#[derive(Debug, Clone)]
+pub(crate) struct Given {
+    pub(crate) class: Expression,
+    pub(crate) activity: Option<Expression>,
+    /// The classes that may be given.
+    pub(crate) known: BTreeSet<u32>,
+}
+
 /// The mapping of one log type, parsed and checked.
 #[derive(Debug, Clone)]
 pub struct Mapping {
@@ -169,11 +227,15 @@ pub struct Mapping {
     /// Records inside others.
     pub wrappers: Vec<Wrapper>,
     /// Groups of paths: a record with every path of one group is of this log.
-    pub recognise: Vec<Vec<String>>,
+    pub recognise: Vec<Vec<Mark>>,
+    /// Whether it takes only records that are of no other log.
+    pub is_last: bool,
     /// Field names that Sigma rules use for this log, and where they stand in the record.
     pub taxonomy: BTreeMap<String, String>,
     /// Tables whose rows are records of this log.
     pub exports: Vec<Export>,
+    /// Lines of text that are records of this log.
+    pub lines: LineForms,
     pub(crate) ocsf: String,
     pub(crate) profiles: Vec<String>,
     pub(crate) paths: PathSet,
@@ -183,6 +245,8 @@ pub struct Mapping {
     pub(crate) operations: Operations,
     pub(crate) principal: PrincipalFields,
     pub(crate) links: Vec<LinkFields>,
+    pub(crate) given: Option<Given>,
+    pub(crate) passthrough: Option<Passthrough>,
 }
 
 impl Mapping {
@@ -202,14 +266,15 @@ impl Mapping {
             }
         }
         let mut paths = PathSet::new();
-        let table = read(&mapping.operations.table)?;
-        let operations = Operations::parse(&mapping.operations, &table, &mut paths)?;
+        let operations = Operations::parse(&mapping.operations, &read, &mut paths)?;
         let fields = fields(&mapping, &mut paths)?;
         let mut requires = Vec::new();
         for (class, text) in &mapping.requires {
             requires.push((class_number(class)?, expression("requires", text, &mut paths)?));
         }
         let (principal, links) = principals(&mapping, &mut paths)?;
+        let given = given(&mapping, &mut paths)?;
+        let passthrough = mapping.passthrough.as_ref().map(passthrough).transpose()?;
         Ok(Mapping {
             log: LogType::parse(&log.id).ok_or_else(|| ContentError::new("log.toml", "`id` must be product/service"))?,
             title: log.title,
@@ -218,9 +283,11 @@ impl Mapping {
             identity: log.identity,
             envelope_keys: log.envelope.keys,
             wrappers: log.wrapper,
-            recognise: log.recognise.any_of,
+            recognise: log.recognise.any_of.iter().map(|group| group.iter().map(|text| Mark::of(text)).collect()).collect(),
+            is_last: log.recognise.is_last,
             taxonomy: log.taxonomy,
             exports: file("exports.toml").map_or(Ok(Vec::new()), |text| crate::exports::parse(&text))?,
+            lines: file("lines.toml").map_or(Ok(LineForms::default()), |text| crate::lines::parse(&text))?,
             ocsf: mapping.ocsf,
             profiles: mapping.profiles,
             paths,
@@ -229,8 +296,46 @@ impl Mapping {
             operations,
             principal,
             links,
+            given,
+            passthrough,
         })
     }
+
+    /// Says which classes a record may say that it is of. Without them it is of none of its own.
+    pub fn know_classes(&mut self, classes: impl IntoIterator<Item = u32>) {
+        if let Some(given) = &mut self.given {
+            given.known.extend(classes);
+        }
+    }
+
+    /// Every class that the mapping itself gives.
+    pub fn classes(&self) -> BTreeSet<u32> {
+        self.operations.classes().collect()
+    }
+
+    /// Whether a record says its own class.
+    pub fn is_classed_by_record(&self) -> bool {
+        self.given.is_some()
+    }
+}
+
+fn given(mapping: &MappingFile, paths: &mut PathSet) -> Result<Option<Given>, ContentError> {
+    let mut part = |text: &Option<String>, place: &str| text.as_ref().map(|text| expression(place, text, paths)).transpose();
+    let class = part(&mapping.operations.class, "operations.class")?;
+    let activity = part(&mapping.operations.activity, "operations.activity")?;
+    if class.is_none() && activity.is_some() {
+        return Err(ContentError::new("mapping.toml", "`operations.activity` wants `operations.class` beside it"));
+    }
+    Ok(class.map(|class| Given { class, activity, known: BTreeSet::new() }))
+}
+
+fn passthrough(section: &PassthroughSection) -> Result<Passthrough, ContentError> {
+    let mut expected = Vec::new();
+    for (class, paths) in &section.expected {
+        let class = if class == "all" { None } else { Some(class_number(class)?) };
+        expected.extend(paths.iter().map(|path| (class, path.clone())));
+    }
+    Ok(Passthrough { from: section.from.clone(), expected })
 }
 
 fn expression(place: &str, text: &str, paths: &mut PathSet) -> Result<Expression, ContentError> {

@@ -3,8 +3,8 @@
 
 use std::borrow::Cow;
 
-use vigie_model::parse_rfc3339;
-use vigie_record::{Value, View};
+use vigie_model::{millis_of, parse_epoch, parse_time};
+use vigie_record::{Value, View, each_item, held, inside, made};
 
 use crate::expression::Expression;
 
@@ -21,7 +21,7 @@ pub(crate) enum Function {
     Object,
     /// The value in a list of one, or the list that it is.
     List,
-    /// Milliseconds since 1970 of an RFC 3339 text.
+    /// Milliseconds since 1970 of an RFC 3339 text, or of a number of seconds or parts of them.
     TimeMs,
     /// The value when it is an IP address, without leading zeros.
     Ip,
@@ -43,6 +43,16 @@ pub(crate) enum Function {
     Part,
     /// Lower case.
     Lower,
+    /// Upper case.
+    Upper,
+    /// Texts one behind the other, when each has a value.
+    Join,
+    /// `json(x, 'a.b')`: what stands at a path inside an object, a list, or a text that holds one.
+    Json,
+    /// `pick(list, 'name', 'x', 'value')`: the value of the member of a list whose name is x.
+    Pick,
+    /// `band(x, 0, 1, 4, 2)`: what stands behind the last bound that x reaches.
+    Band,
     /// `each(array, field)`: that field of every object of an array.
     Each,
     /// OCSF outcome: 2 when the first argument has a value or another one says failure, else 1.
@@ -51,10 +61,12 @@ pub(crate) enum Function {
     IsOneOf,
     /// True when the text contains one of the literals behind it.
     HasOneOf,
+    /// True when the text begins with one of the literals behind it.
+    StartsWith,
 }
 
 /// Name, function, fewest and most arguments.
-const FUNCTIONS: [(&str, Function, usize, usize); 20] = [
+const FUNCTIONS: [(&str, Function, usize, usize); 26] = [
     ("text", Function::Text, 1, 1),
     ("integer", Function::Integer, 1, 1),
     ("bool", Function::Bool, 1, 1),
@@ -71,10 +83,16 @@ const FUNCTIONS: [(&str, Function, usize, usize); 20] = [
     ("before_first", Function::BeforeFirst, 2, 2),
     ("part", Function::Part, 3, 3),
     ("lower", Function::Lower, 1, 1),
+    ("upper", Function::Upper, 1, 1),
+    ("join", Function::Join, 2, 9),
+    ("json", Function::Json, 1, 2),
+    ("pick", Function::Pick, 4, 9),
+    ("band", Function::Band, 3, 41),
     ("each", Function::Each, 2, 2),
     ("outcome", Function::Outcome, 1, 4),
     ("is_one_of", Function::IsOneOf, 2, 20),
     ("has_one_of", Function::HasOneOf, 2, 20),
+    ("starts_with", Function::StartsWith, 2, 20),
 ];
 
 impl Function {
@@ -86,15 +104,38 @@ impl Function {
         FUNCTIONS.iter().map(|row| row.0).collect()
     }
 
-    /// Checks how many arguments there are.
-    pub(crate) fn check(self, arguments: usize) -> Result<(), String> {
+    /// Checks how many arguments there are, and those that must be written out.
+    pub(crate) fn check(self, arguments: &[Expression]) -> Result<(), String> {
+        let count = arguments.len();
         match FUNCTIONS.iter().find(|row| row.1 == self) {
-            Some((name, _, least, most)) if !(*least..=*most).contains(&arguments) => {
-                Err(format!("`{name}` takes {least} to {most} arguments, not {arguments}"))
+            Some((name, _, least, most)) if !(*least..=*most).contains(&count) => {
+                return Err(format!("`{name}` takes {least} to {most} arguments, not {count}"));
             }
+            _ => {}
+        }
+        let rest = arguments.get(1..).unwrap_or_default();
+        let is_written = |argument: &Expression| matches!(argument, Expression::Literal(text) if !text.is_empty());
+        match self {
+            Function::Json if !rest.iter().all(is_written) => Err("`json` takes its path as a literal, such as 'a.b'".to_owned()),
+            Function::Pick if !rest.iter().all(is_written) => {
+                Err("`pick` takes literals behind its list: pick(list, 'name', 'x', 'value')".to_owned())
+            }
+            Function::StartsWith if !rest.iter().all(is_written) => {
+                Err("`starts_with` takes literals behind its text".to_owned())
+            }
+            Function::Band => check_bounds(rest),
             _ => Ok(()),
         }
     }
+}
+
+/// Bounds and values come in pairs, and bounds rise.
+fn check_bounds(pairs: &[Expression]) -> Result<(), String> {
+    let bounds: Vec<f64> = pairs.iter().step_by(2).filter_map(Expression::bound).collect();
+    if pairs.len().is_multiple_of(2) && bounds.len() * 2 == pairs.len() && bounds.is_sorted_by(|low, high| low < high) {
+        return Ok(());
+    }
+    Err("`band` takes pairs of a bound and a value, with bounds that rise: band(x, 0, 1, '6.5', 2)".to_owned())
 }
 
 /// The value of an expression for one record.
@@ -112,10 +153,7 @@ pub(crate) fn evaluate<'r>(expression: &'r Expression, row: &View<'_, 'r>) -> Va
 
 fn call<'r>(function: Function, arguments: &'r [Expression], row: &View<'_, 'r>) -> Value<'r> {
     let argument = |at: usize| arguments.get(at).map_or(Value::Absent, |inner| evaluate(inner, row));
-    let literal = |at: usize| match arguments.get(at) {
-        Some(Expression::Literal(text)) => text.as_str(),
-        _ => "",
-    };
+    let literal = |at: usize| arguments.get(at).map_or("", Expression::literal);
     match function {
         Function::Text => match arguments {
             [Expression::Path(slot)] => row.text(*slot).map_or(Value::Absent, Value::Text),
@@ -128,11 +166,16 @@ fn call<'r>(function: Function, arguments: &'r [Expression], row: &View<'_, 'r>)
             _ => Value::Absent,
         },
         Function::Bool => boolean(argument(0)),
-        Function::Object => Some(argument(0)).filter(|value| matches!(value, Value::Object(_))).unwrap_or(Value::Absent),
+        Function::Object => match argument(0) {
+            value @ Value::Object(_) => value,
+            Value::Json(json) if json.first() == Some(&b'{') => Value::Json(json),
+            _ => Value::Absent,
+        },
         Function::List => argument(0),
         Function::TimeMs => match argument(0) {
-            Value::Text(text) => parse_rfc3339(&text).map_or(Value::Absent, Value::Int),
-            Value::Int(number) => Value::Int(vigie_model::millis_of(number)),
+            Value::Text(text) => parse_time(&text).map_or(Value::Absent, Value::Int),
+            Value::Int(number) => Value::Int(millis_of(number)),
+            Value::Number(text) => parse_epoch(text).map_or(Value::Absent, Value::Int),
             _ => Value::Absent,
         },
         Function::Ip | Function::NotIp => match (text(argument(0)), function) {
@@ -156,16 +199,21 @@ fn call<'r>(function: Function, arguments: &'r [Expression], row: &View<'_, 'r>)
             };
             map_text(argument(0), |text| text.split(literal(1)).nth(number))
         }
-        Function::Lower => match argument(0) {
-            Value::Text(text) => Value::Text(Cow::Owned(text.to_lowercase())),
+        Function::Lower | Function::Upper => match argument(0) {
+            Value::Text(text) if function == Function::Lower => Value::Text(Cow::Owned(text.to_lowercase())),
+            Value::Text(text) => Value::Text(Cow::Owned(text.to_uppercase())),
             _ => Value::Absent,
         },
+        Function::Join => join(arguments, row),
+        Function::Json => json(argument(0), literal(1)),
+        Function::Pick => pick(argument(0), arguments),
+        Function::Band => band(&argument(0), arguments, row),
         Function::Each => Value::Absent,
         Function::Outcome => {
             let failed = |at: usize| argument(at).text().is_some_and(|text| text.eq_ignore_ascii_case("failure"));
             Value::Int(if !is_empty(&argument(0)) || (1..arguments.len()).any(failed) { 2 } else { 1 })
         }
-        Function::IsOneOf | Function::HasOneOf => one_of(function, &argument(0), arguments),
+        Function::IsOneOf | Function::HasOneOf | Function::StartsWith => one_of(function, &argument(0), arguments),
     }
 }
 
@@ -191,6 +239,7 @@ fn one_of<'r>(function: Function, value: &Value<'r>, arguments: &[Expression]) -
     };
     let hit = |expression: &Expression| match expression {
         Expression::Literal(wanted) if function == Function::IsOneOf => *text == **wanted,
+        Expression::Literal(wanted) if function == Function::StartsWith => text.starts_with(wanted.as_str()),
         Expression::Literal(wanted) => text.contains(wanted.as_str()),
         _ => false,
     };
@@ -212,6 +261,82 @@ fn choose<'r>(value: &Value<'r>, arguments: &'r [Expression], row: &View<'_, 'r>
     Value::Absent
 }
 
+fn join<'r>(arguments: &'r [Expression], row: &View<'_, 'r>) -> Value<'r> {
+    let mut joined = String::new();
+    for argument in arguments {
+        match (argument, text(evaluate(argument, row))) {
+            (Expression::Literal(part), _) => joined.push_str(part),
+            (_, Value::Text(part)) => joined.push_str(&part),
+            _ => return Value::Absent,
+        }
+    }
+    Value::Text(Cow::Owned(joined))
+}
+
+fn json<'r>(value: Value<'r>, path: &str) -> Value<'r> {
+    look(value, |json| match (path, json.first()) {
+        ("", Some(b'{')) => Some(Value::Object(json)),
+        ("", _) => Some(Value::List(json)),
+        _ => inside(json, path),
+    })
+}
+
+fn pick<'r>(value: Value<'r>, arguments: &[Expression]) -> Value<'r> {
+    let [_, key, wanted, members @ ..] = arguments else {
+        return Value::Absent;
+    };
+    look(value, |json| picked(json, key.literal(), wanted.literal(), members))
+}
+
+/// The first of some members that has a value, of the first object in a list whose key has the wanted
+/// text.
+fn picked<'t>(list: &'t [u8], key: &str, wanted: &str, members: &[Expression]) -> Option<Value<'t>> {
+    let mut found = None;
+    if list.first() == Some(&b'[') {
+        each_item(list, &mut |item| {
+            if found.is_none()
+                && let Value::Object(object) = item
+                && is_named(object, key, wanted)
+            {
+                found = members.iter().find_map(|member| inside(object, member.literal()));
+            }
+        });
+    }
+    found
+}
+
+/// Whether the key of an object has the wanted text.
+pub(crate) fn is_named(object: &[u8], key: &str, wanted: &str) -> bool {
+    inside(object, key).is_some_and(|value| value.text().is_some_and(|text| text == wanted))
+}
+
+/// What `find` gives for the JSON of an object, of a list, or of a text that holds one. What stands in
+/// the record is not copied.
+fn look<'r>(value: Value<'r>, find: impl for<'t> Fn(&'t [u8]) -> Option<Value<'t>>) -> Value<'r> {
+    let found = match value {
+        Value::Object(json) | Value::List(json) => find(json),
+        Value::Json(json) => find(&json).map(made),
+        Value::Text(Cow::Borrowed(text)) => held(text).and_then(&find).map(|found| match found {
+            Value::Text(_) => found,
+            found => made(found),
+        }),
+        Value::Text(Cow::Owned(text)) => held(&text).and_then(&find).map(made),
+        _ => None,
+    };
+    found.unwrap_or(Value::Absent)
+}
+
+fn band<'r>(value: &Value<'r>, arguments: &'r [Expression], row: &View<'_, 'r>) -> Value<'r> {
+    let Some(number) = value.number().filter(|number| number.is_finite()) else {
+        return Value::Absent;
+    };
+    let is_reached = |pair: &&[Expression]| pair.first().and_then(Expression::bound).is_some_and(|bound| bound <= number);
+    match arguments.get(1..).unwrap_or_default().chunks_exact(2).take_while(is_reached).last() {
+        Some([_, then]) => evaluate(then, row),
+        _ => Value::Absent,
+    }
+}
+
 fn is_empty(value: &Value<'_>) -> bool {
     match value {
         Value::Absent | Value::Null => true,
@@ -227,6 +352,10 @@ fn text(value: Value<'_>) -> Value<'_> {
         Value::Bool(flag) => Value::Text(Cow::Borrowed(if flag { "true" } else { "false" })),
         Value::Int(number) => Value::Text(Cow::Owned(number.to_string())),
         Value::Number(number) => Value::Text(Cow::Borrowed(number)),
+        Value::Json(ref json) => match json.first() {
+            Some(b'[' | b'{') => Value::Absent,
+            _ => value.text().map_or(Value::Absent, |text| Value::Text(Cow::Owned(text.into_owned()))),
+        },
         Value::Absent | Value::Null | Value::List(_) | Value::Object(_) => Value::Absent,
     }
 }

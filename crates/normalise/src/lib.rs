@@ -5,7 +5,8 @@
 //!
 //! [`Mapping::parse`] reads the files of one log type; [`Mapping::programme`] fixes which OCSF
 //! paths are wanted; [`Programme::shape`] turns a row into an event; [`Programme::document`] writes
-//! the whole OCSF event.
+//! the whole OCSF event, [`Programme::note_gaps`] tells what it leaves unmapped, and [`propose`] begins
+//! a mapping from records.
 
 mod document;
 mod error;
@@ -13,11 +14,21 @@ mod exports;
 mod expression;
 mod files;
 mod function;
+mod gaps;
+mod lines;
 mod operations;
+mod passthrough;
 mod programme;
+mod propose;
 mod text;
+mod unread;
 
 pub use error::ContentError;
-pub use files::{Identity, LogSource, Mapping, Wrapper};
+pub use files::{Identity, LogSource, Mapping, Mark, Wrapper};
+pub use gaps::{Gap, Gaps};
 pub use programme::Programme;
+pub use propose::{Proposal, propose};
 pub use text::Texts;
+
+#[cfg(test)]
+mod tests;

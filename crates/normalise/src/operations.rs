@@ -1,5 +1,7 @@
 //! The table of operations: class, activity, verb and target of each operation of a log.
 
+use std::borrow::Cow;
+
 use hashbrown::HashMap;
 use serde::Deserialize;
 use vigie_record::{PathSet, SlotId, Value, View};
@@ -14,6 +16,21 @@ pub(crate) struct Section {
     default: Default,
     #[serde(rename = "override")]
     overriding: Option<Override>,
+    /// Where the record says its own class and activity.
+    #[serde(default)]
+    pub(crate) class: Option<String>,
+    #[serde(default)]
+    pub(crate) activity: Option<String>,
+    #[serde(default)]
+    pub(crate) verbs: Vec<Foreign>,
+}
+
+/// Another log whose operations this one may hold: its table gives their verbs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Foreign {
+    log: String,
+    key: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -22,6 +39,13 @@ struct Default {
     class_uid: u32,
     verb: String,
     activity: Vec<(String, u32)>,
+    /// The activity where no leading word gives one.
+    #[serde(default = "other_activity")]
+    other: u32,
+}
+
+fn other_activity() -> u32 {
+    ACTIVITY_OTHER
 }
 
 impl Default {
@@ -29,7 +53,7 @@ impl Default {
     fn with_fallback(&self, operation: &str, mut row: Operation) -> Operation {
         if row.class_uid != self.class_uid {
             let by_word = self.activity.iter().find(|(word, _)| operation.starts_with(word.as_str()));
-            let activity_id = by_word.map_or(ACTIVITY_OTHER, |(_, activity)| *activity);
+            let activity_id = by_word.map_or(self.other, |(_, activity)| *activity);
             let fallback = Operation { class_uid: self.class_uid, activity_id, ..row.clone() };
             row.otherwise = Some(Box::new(fallback));
         }
@@ -61,48 +85,59 @@ pub(crate) struct Operation {
     pub(crate) otherwise: Option<Box<Operation>>,
 }
 
+/// Rows by service and operation.
+type Rows<T> = HashMap<Box<str>, HashMap<Box<str>, T>>;
+
 /// The compiled table.
 #[derive(Debug, Clone)]
 pub(crate) struct Operations {
     service: SlotId,
     operation: SlotId,
-    rows: HashMap<Box<str>, HashMap<Box<str>, Operation>>,
+    rows: Rows<Operation>,
     /// The default row of each activity that leading words give, by word; the last is "other".
     words: Vec<(String, Operation)>,
     other: Operation,
     overriding: Option<(SlotId, String, Operation)>,
+    /// Verbs of the operations of other logs, with the paths that name those.
+    foreign: Vec<(SlotId, SlotId, Rows<Box<str>>)>,
+}
+
+/// What an operation is called in a record.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Named<'r> {
+    pub(crate) service: Cow<'r, str>,
+    pub(crate) operation: Cow<'r, str>,
+    /// Whether no table has a row for it.
+    pub(crate) is_default: bool,
+    /// Whether its leading word says that it only reads.
+    pub(crate) is_read: bool,
 }
 
 const HEADER: &str = "service\toperation\tverb\tclass_uid\tactivity_id\ttarget\tpeer";
 const ACTIVITY_OTHER: u32 = 99;
+const ACTIVITY_READ: u32 = 2;
 
 impl Operations {
-    pub(crate) fn parse(section: &Section, table: &str, paths: &mut PathSet) -> Result<Operations, ContentError> {
+    /// Reads the tables; `read` gives the text of a file.
+    pub(crate) fn parse(
+        section: &Section,
+        read: &dyn Fn(&str) -> Result<String, ContentError>,
+        paths: &mut PathSet,
+    ) -> Result<Operations, ContentError> {
         let [service, operation] = section.key.as_slice() else {
             return Err(ContentError::new("mapping.toml", "`operations.key` must name two paths: service and operation"));
         };
         let (service, operation) = (paths.intern(service), paths.intern(operation));
-        let mut rows: HashMap<Box<str>, HashMap<Box<str>, Operation>> = HashMap::new();
-        let mut lines = table.lines();
-        if lines.next() != Some(HEADER) {
-            return Err(ContentError::new(&section.table, format!("must begin with the line `{HEADER}`")));
-        }
-        for (number, line) in lines.enumerate() {
-            let (service, operation, row) = parse_row(line, paths).ok_or_else(|| {
-                ContentError::new(
-                    &section.table,
-                    format!("line {}: wants seven columns with whole numbers in 4 and 5", number + 2),
-                )
-            })?;
+        let mut rows: Rows<Operation> = HashMap::new();
+        let table = read(&section.table)?;
+        each_row(&section.table, &table, &mut |number, line| {
+            let (service, operation, row) = parse_row(line, paths).ok_or_else(|| unreadable(&section.table, number))?;
             let row = section.default.with_fallback(operation, row);
             let known = rows.entry(service.into()).or_default().insert(operation.into(), row);
-            if known.is_some() {
-                return Err(ContentError::new(
-                    &section.table,
-                    format!("line {}: {service} {operation} stands twice", number + 2),
-                ));
-            }
-        }
+            let twice = || ContentError::new(&section.table, format!("line {number}: {service} {operation} stands twice"));
+            known.map_or(Ok(()), |_| Err(twice()))
+        })?;
+        let foreign = section.verbs.iter().map(|foreign| foreign_verbs(foreign, read, paths)).collect::<Result<Vec<_>, _>>()?;
         let default = |activity_id| Operation {
             verb: section.default.verb.clone(),
             class_uid: section.default.class_uid,
@@ -123,7 +158,7 @@ impl Operations {
             };
             (paths.intern(&row.path), row.value.clone(), operation)
         });
-        Ok(Operations { service, operation, rows, words, other: default(ACTIVITY_OTHER), overriding })
+        Ok(Operations { service, operation, rows, words, other: default(section.default.other), overriding, foreign })
     }
 
     /// The row for a record; always one.
@@ -135,13 +170,52 @@ impl Operations {
         }
         let (service, operation) = (row.get(self.service), row.get(self.operation));
         let (Value::Text(service), Value::Text(operation)) = (service, operation) else {
-            return &self.other;
+            return self.of_numbers(row);
         };
-        let known = self.rows.get(&*service).and_then(|rows| rows.get(&*operation));
-        known.unwrap_or_else(|| {
-            let by_word = self.words.iter().find(|(word, _)| operation.starts_with(word.as_str()));
-            by_word.map_or(&self.other, |(_, row)| row)
+        self.of_names(&service, &operation)
+    }
+
+    fn of_names(&self, service: &str, operation: &str) -> &Operation {
+        let known = self.rows.get(service).and_then(|rows| rows.get(operation));
+        known.unwrap_or_else(|| self.by_word(operation).unwrap_or(&self.other))
+    }
+
+    /// The row where a number names the service or the operation.
+    #[cold]
+    fn of_numbers(&self, row: &View<'_, '_>) -> &Operation {
+        match (row.text(self.service), row.text(self.operation)) {
+            (Some(service), Some(operation)) => self.of_names(&service, &operation),
+            _ => &self.other,
+        }
+    }
+
+    fn by_word(&self, operation: &str) -> Option<&Operation> {
+        self.words.iter().find(|(word, _)| operation.starts_with(word.as_str())).map(|(_, row)| row)
+    }
+
+    /// The verb that the table of another log gives.
+    pub(crate) fn foreign_verb(&self, row: &View<'_, '_>) -> Option<&str> {
+        self.foreign.iter().find_map(|(service, operation, verbs)| {
+            let (service, operation) = (row.text(*service)?, row.text(*operation)?);
+            verbs.get(&*service)?.get(&*operation).map(|verb| &**verb)
         })
+    }
+
+    /// How a record names its operation, and what the table makes of the name. None where it names none.
+    pub(crate) fn named<'r>(&self, row: &View<'_, 'r>) -> Option<Named<'r>> {
+        let (service, operation) = (row.text(self.service)?, row.text(self.operation)?);
+        let is_overridden =
+            self.overriding.as_ref().is_some_and(|(slot, wanted, _)| row.text(*slot).as_deref() == Some(wanted.as_str()));
+        let is_known = self.rows.get(&*service).is_some_and(|rows| rows.contains_key(&*operation));
+        let is_foreign = self.foreign_verb(row).is_some();
+        let is_read = self.by_word(&operation).is_some_and(|row| row.activity_id == ACTIVITY_READ);
+        Some(Named { service, operation, is_default: !(is_overridden || is_known || is_foreign), is_read })
+    }
+
+    /// Every class that a row gives.
+    pub(crate) fn classes(&self) -> impl Iterator<Item = u32> {
+        let rows = self.rows.values().flat_map(HashMap::values).map(|row| row.class_uid);
+        rows.chain([self.other.class_uid]).chain(self.overriding.iter().map(|(_, _, row)| row.class_uid))
     }
 
     /// Every verb that the table can give.
@@ -149,6 +223,44 @@ impl Operations {
         let rows = self.rows.values().flat_map(HashMap::values).map(|row| row.verb.as_str());
         rows.chain([self.other.verb.as_str()]).chain(self.overriding.iter().map(|(_, _, row)| row.verb.as_str()))
     }
+}
+
+/// Calls `visit` with the number and the text of each row of a table.
+fn each_row<'t>(
+    file: &str,
+    table: &'t str,
+    visit: &mut dyn FnMut(usize, &'t str) -> Result<(), ContentError>,
+) -> Result<(), ContentError> {
+    let mut lines = table.lines();
+    if lines.next() != Some(HEADER) {
+        return Err(ContentError::new(file, format!("must begin with the line `{HEADER}`")));
+    }
+    lines.enumerate().try_for_each(|(number, line)| visit(number + 2, line))
+}
+
+fn unreadable(file: &str, number: usize) -> ContentError {
+    ContentError::new(file, format!("line {number}: wants seven columns with whole numbers in 4 and 5"))
+}
+
+/// The verbs of the operations of another log.
+fn foreign_verbs(
+    foreign: &Foreign,
+    read: &dyn Fn(&str) -> Result<String, ContentError>,
+    paths: &mut PathSet,
+) -> Result<(SlotId, SlotId, Rows<Box<str>>), ContentError> {
+    let [service, operation] = foreign.key.as_slice() else {
+        return Err(ContentError::new("mapping.toml", "`operations.verbs.key` must name two paths: service and operation"));
+    };
+    let file = format!("{}/operations.tsv", foreign.log);
+    let table = read(&file)?;
+    let mut verbs: Rows<Box<str>> = HashMap::new();
+    each_row(&file, &table, &mut |number, line| {
+        // The paths of that log's records are not of these.
+        let (service, operation, row) = parse_row(line, &mut PathSet::new()).ok_or_else(|| unreadable(&file, number))?;
+        verbs.entry(service.into()).or_default().insert(operation.into(), row.verb.into());
+        Ok(())
+    })?;
+    Ok((paths.intern(service), paths.intern(operation), verbs))
 }
 
 fn parse_row<'l>(line: &'l str, paths: &mut PathSet) -> Option<(&'l str, &'l str, Operation)> {

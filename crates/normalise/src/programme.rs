@@ -4,7 +4,7 @@ use vigie_model::{Event, EventFacts, EventId, Link, LogType, MILLIS_MAX, NameSpa
 use vigie_record::{PathSet, SlotId, Value, View};
 
 use crate::expression::Expression;
-use crate::files::{Field, Mapping, PrincipalFields};
+use crate::files::{Field, Given, Mapping, PrincipalFields};
 use crate::function::{Function, evaluate};
 use crate::operations::Operation;
 
@@ -34,6 +34,40 @@ enum Source {
     Never,
 }
 
+/// What an operation is in one record: a row of the table, and what the record says itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Chosen<'m> {
+    pub(crate) row: &'m Operation,
+    pub(crate) verb: &'m str,
+    pub(crate) class_uid: u32,
+    pub(crate) activity_id: u32,
+}
+
+impl Chosen<'_> {
+    pub(crate) fn category_uid(&self) -> u32 {
+        self.class_uid / 1000
+    }
+
+    pub(crate) fn type_uid(&self) -> i64 {
+        i64::from(self.class_uid) * 100 + i64::from(self.activity_id)
+    }
+
+    /// Takes what the record says, where that can be.
+    #[inline(never)]
+    fn take(&mut self, given: &Given, row: &View<'_, '_>) {
+        let whole = |expression: &Expression| {
+            let number = evaluate(expression, row).number().filter(|number| number.fract() == 0.0)?;
+            (0.0..f64::from(u32::MAX)).contains(&number).then_some(number as u32)
+        };
+        self.class_uid = whole(&given.class).filter(|class| given.known.contains(class)).unwrap_or(self.class_uid);
+        let activity = given.activity.as_ref().and_then(whole).filter(|activity| *activity < ACTIVITIES);
+        self.activity_id = activity.unwrap_or(self.activity_id);
+    }
+}
+
+/// Activities of a class: each type is class * 100 + activity.
+const ACTIVITIES: u32 = 100;
+
 /// A compiled mapping: record paths in, wanted OCSF paths out.
 #[derive(Debug)]
 pub struct Programme {
@@ -43,7 +77,7 @@ pub struct Programme {
     /// Paths that get the value of an earlier one: to and from.
     shares: Vec<(usize, usize)>,
     time: Expression,
-    id: SlotId,
+    id: Option<SlotId>,
     scope: Option<SlotId>,
     facts: FactSlots,
 }
@@ -91,7 +125,7 @@ impl Mapping {
             Some(field) => field.from.clone(),
             None => Expression::Call(Function::TimeMs, vec![Expression::Path(paths.intern(&mapping.identity.time))]),
         };
-        let id = paths.intern(&mapping.identity.id);
+        let id = mapping.identity.id.as_ref().map(|path| paths.intern(path));
         let scope = mapping.identity.scope.as_ref().map(|path| paths.intern(path));
         Programme { mapping, paths, sources, shares, time, id, scope, facts }
     }
@@ -120,21 +154,53 @@ impl Mapping {
         if !exact.is_empty() {
             // What holds for one class comes before what holds for all.
             let (some, all): (Vec<&Field>, Vec<&Field>) = exact.into_iter().partition(|field| field.class.is_some());
-            return Source::Fields(some.iter().chain(&all).map(|field| (field.class, field.from.clone())).collect());
+            let mut fields: Vec<_> = some.iter().chain(&all).map(|field| (field.class, field.from.clone())).collect();
+            if let Some(passthrough) = &self.passthrough {
+                fields.push((None, Expression::Path(paths.intern(&passthrough.path(wanted)))));
+            }
+            return Source::Fields(fields);
+        }
+        if let Some(passthrough) = self.passthrough.as_ref().filter(|passthrough| passthrough.is_whole()) {
+            return self.held(wanted, paths).unwrap_or_else(|| Source::Every(paths.intern(&passthrough.path(wanted))));
         }
         if let Some(rest) = wanted.strip_prefix("unmapped.") {
             return Source::Every(paths.intern(rest));
         }
+        if let Some(source) = self.held(wanted, paths) {
+            return source;
+        }
+        match &self.passthrough {
+            Some(passthrough) => Source::Every(paths.intern(&passthrough.path(wanted))),
+            None => Source::Never,
+        }
+    }
+
+    /// A path below an object that a field gives whole, or that stands in a text.
+    fn held(&self, wanted: &str, paths: &mut PathSet) -> Option<Source> {
         for field in &self.fields {
-            if let Expression::Call(Function::Object, arguments) = &field.from
-                && let Some(rest) = wanted.strip_prefix(&field.to).and_then(|rest| rest.strip_prefix('.'))
-                && let [Expression::Path(object)] = arguments.as_slice()
-            {
-                let joined = format!("{}.{rest}", paths.path(*object).unwrap_or_default());
-                return Source::Every(paths.intern(&joined));
+            let Some(rest) = wanted.strip_prefix(&field.to).and_then(|rest| rest.strip_prefix('.')) else {
+                continue;
+            };
+            let Expression::Call(Function::Object, arguments) = &field.from else {
+                continue;
+            };
+            match arguments.as_slice() {
+                [Expression::Path(object)] => {
+                    let joined = format!("{}.{rest}", paths.path(*object).unwrap_or_default());
+                    return Some(Source::Every(paths.intern(&joined)));
+                }
+                [Expression::Call(Function::Json, inner)] => {
+                    let path = match inner.get(1) {
+                        Some(path) => format!("{}.{rest}", path.literal()),
+                        None => rest.to_owned(),
+                    };
+                    let inside = inner.first().into_iter().cloned().chain([Expression::Literal(path)]).collect();
+                    return Some(Source::Fields(vec![(field.class, Expression::Call(Function::Json, inside))]));
+                }
+                _ => {}
             }
         }
-        Source::Never
+        None
     }
 
     /// Every verb that this mapping can give.
@@ -161,7 +227,7 @@ impl Programme {
 
     /// Whether the record has the provider's own id: only then is an equal one a duplicate.
     pub fn is_named(&self, row: &View<'_, '_>) -> bool {
-        row.text(self.id).is_some()
+        self.id.is_some_and(|slot| row.text(slot).is_some())
     }
 
     /// The wanted paths that this mapping never gives, out of the set it was compiled for.
@@ -173,14 +239,24 @@ impl Programme {
     /// Shapes one record into `event`. False when the record has no readable time: it belongs in
     /// quarantine, since nothing orders it.
     pub fn shape<'r>(&'r self, row: &View<'_, 'r>, event: &mut Event<'r>) -> bool {
+        match evaluate(&self.time, row) {
+            Value::Int(occurred) if (0..=MILLIS_MAX).contains(&occurred) => {
+                self.shape_at(row, event, occurred);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a record without a readable time is an event of the instant of its delivery.
+    pub fn is_time_optional(&self) -> bool {
+        self.mapping.identity.is_time_optional
+    }
+
+    /// Shapes one record into `event`, as what happened at this instant.
+    pub fn shape_at<'r>(&'r self, row: &View<'_, 'r>, event: &mut Event<'r>, occurred: i64) {
         event.more.clear();
         event.values.resize(self.sources.len(), None);
-        let Value::Int(occurred) = evaluate(&self.time, row) else {
-            return false;
-        };
-        if !(0..=MILLIS_MAX).contains(&occurred) {
-            return false;
-        }
         let operation = self.operation(row);
         for (number, (place, source)) in event.values.iter_mut().zip(&self.sources).enumerate() {
             *place = match source {
@@ -196,7 +272,7 @@ impl Programme {
                     });
                     first
                 }
-                source => Some(value(source, operation, row)).filter(|value| !matches!(value, Value::Absent)),
+                source => Some(value(source, &operation, row)).filter(|value| !matches!(value, Value::Absent)),
             };
         }
         for &(to, from) in &self.shares {
@@ -206,18 +282,24 @@ impl Programme {
             }
         }
         event.occurred = occurred;
-        true
     }
 
     /// What the operation of a record is: the table's row, or its fallback when the record lacks
-    /// what the row's class requires.
-    pub(crate) fn operation(&self, row: &View<'_, '_>) -> &Operation {
+    /// what the row's class requires, with what the record says itself.
+    pub(crate) fn operation(&self, row: &View<'_, '_>) -> Chosen<'_> {
         let operation = self.mapping.operations.of(row);
         let lacks = |(class, wanted): &&(u32, Expression)| *class == operation.class_uid && evaluate(wanted, row).is_none();
-        match &operation.otherwise {
+        let operation = match &operation.otherwise {
             Some(fallback) if self.mapping.requires.iter().find(lacks).is_some() => fallback,
             _ => operation,
+        };
+        let (class_uid, activity_id) = (operation.class_uid, operation.activity_id);
+        let mut chosen = Chosen { row: operation, verb: &operation.verb, class_uid, activity_id };
+        if let Some(given) = &self.mapping.given {
+            chosen.take(given, row);
         }
+        chosen.verb = self.mapping.operations.foreign_verb(row).unwrap_or(chosen.verb);
+        chosen
     }
 
     /// The id of the event that a row is, with the provider's own id.
@@ -232,7 +314,7 @@ impl Programme {
         place: impl FnOnce() -> u64,
     ) -> EventId {
         let scope = self.scope.and_then(|slot| row.text(slot)).unwrap_or_default();
-        let name = match row.text(self.id) {
+        let name = match self.id.and_then(|slot| row.text(slot)) {
             Some(id) => names.hash(id.as_bytes(), scope.as_bytes()),
             None => place(),
         };
@@ -383,16 +465,16 @@ fn principal(fields: &PrincipalFields, row: &View<'_, '_>) -> Principal {
     }
 }
 
-fn value<'r>(source: &'r Source, operation: &'r Operation, row: &View<'_, 'r>) -> Value<'r> {
+fn value<'r>(source: &'r Source, operation: &Chosen<'r>, row: &View<'_, 'r>) -> Value<'r> {
     let integer = |number: u32| Value::Int(i64::from(number));
     match source {
-        Source::Verb => Value::Text(operation.verb.as_str().into()),
-        Source::Target => named(operation.target, row),
-        Source::Peer => named(operation.peer, row),
+        Source::Verb => Value::Text(operation.verb.into()),
+        Source::Target => named(operation.row.target, row),
+        Source::Peer => named(operation.row.peer, row),
         Source::ClassUid => integer(operation.class_uid),
-        Source::CategoryUid => integer(operation.class_uid / 1000),
+        Source::CategoryUid => integer(operation.category_uid()),
         Source::ActivityId => integer(operation.activity_id),
-        Source::TypeUid => integer(operation.class_uid * 100 + operation.activity_id),
+        Source::TypeUid => Value::Int(operation.type_uid()),
         Source::Fields(fields) => {
             let applies = fields.iter().filter(|(class, _)| class.is_none_or(|class| class == operation.class_uid));
             applies.map(|(_, expression)| evaluate(expression, row)).find(|value| !value.is_none()).unwrap_or(Value::Absent)

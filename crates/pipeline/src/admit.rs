@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use sha2::{Digest as _, Sha256};
 use vigie_model::limits::{READ_BYTES, RECORD_BYTES_MAX};
-use vigie_record::{Cut, Cutter, Made, Shape, TableCutter};
+use vigie_record::{Cut, Cutter, LineCutter, Made, MadeLine, MadeLines, Shape, TableCutter};
 
 use crate::lane::Lanes;
 use crate::proof::hex;
@@ -24,11 +24,23 @@ pub(crate) struct Batch {
     /// Where each cut stands in the file, when the buffer holds records made of rows and not the
     /// file's own bytes.
     pub(crate) places: Vec<u64>,
+    /// What was made of each cut, when the cuts are lines of text.
+    pub(crate) made: MadeLines,
 }
 
 impl Batch {
     pub(crate) fn slice(&self, range: &Range<usize>) -> &[u8] {
         self.bytes.get(range.clone()).unwrap_or_default()
+    }
+
+    /// The record that was made of a cut, where the cut is a line of text.
+    pub(crate) fn made(&self, number: usize) -> Option<MadeLine<'_>> {
+        self.made.get(number)
+    }
+
+    /// What a cut is by itself: its bytes, or the record made of a line that says nothing without its header.
+    pub(crate) fn alone(&self, number: usize, range: &Range<usize>) -> &[u8] {
+        self.made(number).filter(|line| !line.is_whole).map_or_else(|| self.slice(range), |line| line.record)
     }
 
     /// Where a cut stands in the file.
@@ -52,6 +64,54 @@ pub(crate) struct Admitted {
 
 const HEAD_BYTES: usize = 4096;
 
+/// What cuts the records out of one file: as JSON until it is known to be none, then as a table or as
+/// lines of text.
+struct Cutters<'l> {
+    lanes: &'l Lanes,
+    json: Cutter,
+    table: Option<TableCutter<'l>>,
+    lines: Option<LineCutter<'l>>,
+}
+
+impl<'l> Cutters<'l> {
+    fn new(lanes: &'l Lanes) -> Cutters<'l> {
+        Cutters { lanes, json: Cutter::new(lanes.envelope_keys.clone(), RECORD_BYTES_MAX), table: None, lines: None }
+    }
+
+    /// Cuts the head of a batch's buffer and gives how many bytes were consumed. Records of a table have
+    /// memory of their own, and go to `rows`.
+    fn cut(&mut self, batch: &mut Batch, filled: usize, end: bool, rows: &mut dyn FnMut(Made)) -> usize {
+        let Batch { bytes, cuts, made, .. } = batch;
+        let plain = bytes.get(..filled).unwrap_or_default();
+        let used = self.json.cut(plain, end, cuts);
+        if self.json.shape() != Shape::Foreign {
+            return used;
+        }
+        let lanes = self.lanes;
+        if self.table.is_none() && self.lines.is_none() {
+            self.table = TableCutter::begin(plain, &lanes.exports, RECORD_BYTES_MAX);
+        }
+        if self.table.is_none() && self.lines.is_none() {
+            self.lines = lanes.lines.cutter(plain, lanes.forced, RECORD_BYTES_MAX);
+        }
+        if let Some(table) = &mut self.table {
+            let mut of_rows = Made::default();
+            let used = table.cut(plain, end, &mut of_rows);
+            rows(of_rows);
+            return used;
+        }
+        self.lines.as_mut().map_or(used, |lines| lines.cut(plain, end, cuts, made))
+    }
+
+    fn shape(&self) -> Shape {
+        match self.json.shape() {
+            Shape::Foreign if self.table.is_some() => Shape::Table,
+            Shape::Foreign if self.lines.is_some() => Shape::Text,
+            shape => shape,
+        }
+    }
+}
+
 /// Reads one file to its end, giving each batch to `emit`, which gives back a buffer to use again.
 pub(crate) fn read_file(
     file: usize,
@@ -60,13 +120,11 @@ pub(crate) fn read_file(
     is_hashed: bool,
     emit: &mut dyn FnMut(Batch) -> Batch,
 ) -> Admitted {
-    let mut cutter = Cutter::new(lanes.envelope_keys.clone(), RECORD_BYTES_MAX);
-    let mut table: Option<TableCutter<'_>> = None;
+    let mut cutters = Cutters::new(lanes);
     let mut batch = Batch { file, ..Batch::default() };
     let mut admitted = Admitted { shape: Shape::Unknown, bytes: 0, head: Vec::new(), hash: None, error: None };
     let mut hasher = is_hashed.then(Sha256::new);
     let mut filled = 0;
-    let mut cut_short = None;
     loop {
         let (read, end) = fill(reader, &mut batch.bytes, filled, &mut admitted);
         if let Some(hasher) = &mut hasher {
@@ -75,38 +133,30 @@ pub(crate) fn read_file(
         filled += read;
         batch.read = read;
         admitted.bytes += read as u64;
-        let plain = batch.bytes.get(..filled).unwrap_or_default();
         if admitted.head.is_empty() {
-            admitted.head = plain.get(..HEAD_BYTES.min(filled)).unwrap_or_default().to_vec();
+            admitted.head = batch.bytes.get(..HEAD_BYTES.min(filled)).unwrap_or_default().to_vec();
         }
-        let mut used = cutter.cut(plain, end, &mut batch.cuts);
-        admitted.shape = cutter.shape();
-        if end && admitted.error.is_none() && table.is_none() && cutter.is_open() {
-            cut_short = Some("ends before its array is closed".to_owned());
-        }
-        if admitted.shape == Shape::Foreign {
-            table = table.or_else(|| TableCutter::begin(plain, &lanes.exports, RECORD_BYTES_MAX));
-        }
-        if let Some(table) = &mut table {
-            admitted.shape = Shape::Table;
-            let mut made = Made::default();
-            used = table.cut(plain, end, &mut made);
+        let offset = batch.offset;
+        let used = cutters.cut(&mut batch, filled, end, &mut |made| {
             if !made.cuts.is_empty() {
-                let places = made.places.iter().map(|&place| batch.offset + place as u64).collect();
-                emit(Batch { file, offset: batch.offset, bytes: made.bytes, read, cuts: made.cuts, places });
+                let places = made.places.iter().map(|&place| offset + place as u64).collect();
+                emit(Batch { file, offset, bytes: made.bytes, read, cuts: made.cuts, places, made: MadeLines::default() });
             }
-        }
-        let next_offset = batch.offset + used as u64;
-        let rest = plain.get(used..).unwrap_or_default().to_vec();
+        });
+        admitted.shape = cutters.shape();
+        let next_offset = offset + used as u64;
+        let rest = batch.bytes.get(used..filled).unwrap_or_default().to_vec();
         let is_foreign = admitted.shape == Shape::Foreign;
         if !batch.cuts.is_empty() && !is_foreign {
             batch = emit(batch);
         }
         batch.cuts.clear();
         batch.places.clear();
+        batch.made.clear();
         if end || is_foreign {
             admitted.hash = hasher.filter(|_| admitted.error.is_none()).map(|hasher| hex(&hasher.finalize()));
-            admitted.error = admitted.error.or(cut_short);
+            let is_cut_short = end && cutters.json.is_open();
+            admitted.error = admitted.error.or(is_cut_short.then(|| "ends before its array is closed".to_owned()));
             return admitted;
         }
         batch.file = file;

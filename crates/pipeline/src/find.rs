@@ -1,8 +1,12 @@
 //! Of which log type a record is, in one walk over all that log types are told apart by.
 
-use vigie_record::{PathSet, Row, SlotId, Value, Walk};
+use vigie_normalise::Mark;
+use vigie_record::{PathSet, Row, SlotId, Value, Walk, each_item};
 
 use crate::lane::Lane;
+
+/// How deep records may stand inside others: a finding in an event in a notification in a queue's message.
+pub(crate) const INSIDE_MAX: usize = 4;
 
 /// Knows what tells lanes apart.
 #[derive(Debug)]
@@ -12,10 +16,32 @@ pub(crate) struct Finder {
     marks: Vec<Marks>,
 }
 
+/// What a record of a log has, where a walk puts it: all marks of one group.
+#[derive(Debug)]
+pub(crate) struct Groups(Vec<Vec<(SlotId, Mark)>>);
+
+impl Groups {
+    /// Groups of marks, whose paths become wanted ones.
+    pub(crate) fn place(groups: &[Vec<Mark>], paths: &mut PathSet) -> Groups {
+        let mut placed = |mark: &Mark| (paths.intern(&mark.path), mark.clone());
+        Groups(groups.iter().map(|group| group.iter().map(&mut placed).collect()).collect())
+    }
+
+    /// What every record has.
+    pub(crate) fn any() -> Groups {
+        Groups(vec![Vec::new()])
+    }
+
+    /// Whether a record has them; `value` gives what it has at a slot.
+    pub(crate) fn hold<'r>(&self, value: impl Fn(SlotId) -> Value<'r>) -> bool {
+        self.0.iter().any(|group| group.iter().all(|(slot, mark)| mark.holds(&value(*slot))))
+    }
+}
+
 #[derive(Debug)]
 struct Marks {
-    /// A record is of the lane when it has all of one group.
-    groups: Vec<Vec<SlotId>>,
+    /// A record is of the lane when it has these.
+    groups: Groups,
     /// Where a record of the lane stands inside another, and whether as text.
     wrappers: Vec<(SlotId, bool)>,
 }
@@ -25,8 +51,8 @@ struct Marks {
 pub(crate) enum Found {
     /// A record of the lane of this number.
     Lane(usize),
-    /// Something that holds another record.
-    Inside(Vec<u8>),
+    /// Something that holds other records.
+    Inside(Vec<Vec<u8>>),
     /// Nothing that is known here.
     Nothing,
 }
@@ -37,8 +63,7 @@ impl Finder {
         let mut paths = PathSet::new();
         let mut marks = Vec::with_capacity(lanes.len());
         for lane in lanes {
-            let groups = lane.marks.groups.iter().map(|group| group.iter().map(|path| paths.intern(path)).collect());
-            let groups = groups.collect();
+            let groups = Groups::place(&lane.marks.groups, &mut paths);
             let wrappers = lane.marks.wrappers.iter().map(|wrapper| (paths.intern(&wrapper.path), wrapper.is_text)).collect();
             marks.push(Marks { groups, wrappers });
         }
@@ -52,15 +77,35 @@ impl Finder {
             return Found::Nothing;
         }
         let asked = || self.marks.iter().enumerate().filter(|(number, _)| only.is_none_or(|only| only == *number));
-        let has_all = |group: &Vec<SlotId>| group.iter().all(|slot| row.get(*slot) != Value::Absent);
-        if let Some((number, _)) = asked().find(|(_, marks)| marks.groups.iter().any(has_all)) {
+        if let Some((number, _)) = asked().find(|(_, marks)| marks.groups.hold(|slot| row.get(slot))) {
             return Found::Lane(number);
         }
         let inside = |(slot, is_text): &(SlotId, bool)| match row.get(*slot) {
-            Value::Text(text) if *is_text => Some(text.into_owned().into_bytes()),
-            Value::Object(bytes) if !is_text => Some(bytes.to_vec()),
+            Value::Text(text) if *is_text => match text.trim_ascii().as_bytes() {
+                object @ [b'{', ..] => held(&Value::Object(object)),
+                list @ [b'[', ..] => held(&Value::List(list)),
+                _ => None,
+            },
+            value if !is_text => held(&value),
             _ => None,
         };
         asked().find_map(|(_, marks)| marks.wrappers.iter().find_map(inside)).map_or(Found::Nothing, Found::Inside)
+    }
+}
+
+/// The records that a value holds: itself, or the objects of a list. A text that is neither holds none.
+fn held(value: &Value<'_>) -> Option<Vec<Vec<u8>>> {
+    match value {
+        Value::Object(bytes) => Some(vec![bytes.to_vec()]),
+        Value::List(bytes) => {
+            let mut records = Vec::new();
+            each_item(bytes, &mut |item| {
+                if let Value::Object(bytes) = item {
+                    records.push(bytes.to_vec());
+                }
+            });
+            Some(records).filter(|records| !records.is_empty())
+        }
+        _ => None,
     }
 }

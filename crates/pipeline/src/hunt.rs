@@ -52,6 +52,8 @@ pub struct Hunt<'a> {
     pub spill_bytes: usize,
     /// An event to explain, by the provider's id.
     pub explain: Option<String>,
+    /// Whether to note what mappings leave unread: see [`Outcome::gaps`].
+    pub has_gaps: bool,
     /// How digests that prove collection are written, where some log has them.
     pub digests: Option<&'a DigestFormat>,
     /// Told while the hunt runs.
@@ -97,6 +99,7 @@ impl<'a> Hunt<'a> {
             threads: 1,
             spill_bytes: SPILL_BYTES,
             explain: None,
+            has_gaps: false,
             digests: None,
             progress,
         }
@@ -120,6 +123,7 @@ impl Hunt<'_> {
             since: self.since,
             until: self.until,
             explain: self.explain.as_deref(),
+            has_gaps: self.has_gaps,
             feeds: (0..count).map(|rule| self.rules.feeds(rule)).collect(),
         };
         let threads = self.threads.max(1);

@@ -77,32 +77,49 @@ pub(crate) fn read_beside(file: &Path, lane: &str, number: i64) -> Result<Option
     Ok(lines.lines().find_map(position))
 }
 
+/// Makes the tables of a new database, and says when an older one is of a format that is not known here.
+fn prepare(database: &Database) -> Result<(), String> {
+    let write = database.begin_write().map_err(sentence)?;
+    {
+        let mut formats = write.open_table(FORMATS).map_err(sentence)?;
+        let format = formats.get("positions").map_err(sentence)?.map(|number| number.value());
+        match format {
+            Some(number) if number > FORMAT => {
+                return Err(format!("the position journal has format {number}: use a newer vigie"));
+            }
+            Some(_) => {}
+            None => {
+                formats.insert("positions", FORMAT).map_err(sentence)?;
+            }
+        }
+        write.open_table(POSITIONS).map_err(sentence)?;
+    }
+    write.commit().map_err(sentence)
+}
+
 impl Journal {
     pub(crate) fn open(file: &Path) -> Result<Journal, String> {
         if let Some(folder) = file.parent() {
             std::fs::create_dir_all(folder).map_err(sentence)?;
         }
-        let database = Database::create(file).map_err(sentence)?;
-        let write = database.begin_write().map_err(sentence)?;
-        {
-            let mut formats = write.open_table(FORMATS).map_err(sentence)?;
-            let format = formats.get("positions").map_err(sentence)?.map(|number| number.value());
-            match format {
-                Some(number) if number > FORMAT => {
-                    return Err(format!("the position journal has format {number}: use a newer vigie"));
-                }
-                Some(_) => {}
-                None => {
-                    formats.insert("positions", FORMAT).map_err(sentence)?;
-                }
+        // The library writes a new database in several steps, and one that ended between them is none: it is
+        // made under another name, and has its own once it is on disk.
+        if !file.exists() {
+            let new = file.with_extension("new");
+            match std::fs::remove_file(&new) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(sentence(error)),
+                _ => {}
             }
-            write.open_table(POSITIONS).map_err(sentence)?;
+            prepare(&Database::create(&new).map_err(sentence)?)?;
+            std::fs::File::open(&new).and_then(|made| made.sync_all()).map_err(sentence)?;
+            std::fs::rename(&new, file).map_err(sentence)?;
         }
-        write.commit().map_err(sentence)?;
         // The library flushes the file, not its name.
         if let Some(folder) = file.parent() {
             sync_names(folder, 2).map_err(sentence)?;
         }
+        let database = Database::create(file).map_err(sentence)?;
+        prepare(&database)?;
         Ok(Journal { database, beside: beside(file) })
     }
 

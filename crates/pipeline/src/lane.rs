@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use vigie_detect::{LogQuery, Partition, RuleSet};
 use vigie_model::{Column, LogType};
-use vigie_normalise::{Mapping, Programme, Wrapper};
-use vigie_record::{Export, PathSet, Row, SlotId, Value, Walk};
+use vigie_normalise::{Mapping, Mark, Programme, Wrapper};
+use vigie_record::{Export, LineForms, LineSet, PathSet, Row, SlotId, Value, Walk};
+
+use crate::find::Groups;
 
 /// Where a record of a log without a mapping may name its time and its id, most telling first.
 #[derive(Debug, Clone, Default)]
@@ -28,9 +30,11 @@ pub struct Lane {
     pub(crate) programme: Option<Programme>,
     pub(crate) partition: Partition,
     pub(crate) walk: Walk,
-    recognise: Vec<Vec<SlotId>>,
+    recognise: Groups,
     /// What tells its records from those of others.
     pub(crate) marks: Marks,
+    /// Whether a record may be of another log too, which comes first.
+    pub(crate) is_last: bool,
     time: Vec<SlotId>,
     id: Vec<SlotId>,
     /// The OCSF paths that its programme gives.
@@ -40,8 +44,8 @@ pub struct Lane {
 /// See [`crate::find::Finder`].
 #[derive(Debug, Default)]
 pub(crate) struct Marks {
-    /// A record has every path of one group.
-    pub(crate) groups: Vec<Vec<String>>,
+    /// A record has every mark of one group.
+    pub(crate) groups: Vec<Vec<Mark>>,
     /// Where a record stands inside another.
     pub(crate) wrappers: Vec<Wrapper>,
 }
@@ -72,7 +76,7 @@ impl Lane {
         });
         let programme = mapping.programme(&mut wanted);
         let mut own = PathSet::new();
-        let groups = mapping.recognise.iter().map(|group| group.iter().map(|path| own.intern(path)).collect()).collect();
+        let recognise = Groups::place(&mapping.recognise, &mut own);
         let marks = Marks { groups: mapping.recognise.clone(), wrappers: mapping.wrappers.clone() };
         let walk = Walk::compile(&[programme.paths(), partition.native_paths(), &own]);
         Lane {
@@ -81,8 +85,9 @@ impl Lane {
             programme: Some(programme),
             partition,
             walk,
-            recognise: groups,
+            recognise,
             marks,
+            is_last: mapping.is_last,
             time: Vec::new(),
             id: Vec::new(),
             wanted,
@@ -109,8 +114,9 @@ impl Lane {
             programme: None,
             partition,
             walk,
-            recognise: vec![Vec::new()],
+            recognise: Groups::any(),
             marks: Marks::default(),
+            is_last: false,
             time,
             id,
             wanted: PathSet::new(),
@@ -122,9 +128,14 @@ impl Lane {
         self.wanted.slot(path)
     }
 
-    /// How many rules apply to the lane.
-    pub fn rules(&self) -> usize {
-        self.partition.len()
+    /// The numbers of the rules that apply to the lane.
+    pub fn rules(&self) -> impl Iterator<Item = u32> {
+        self.partition.ocsf_reads().into_iter().map(|(rule, _)| rule)
+    }
+
+    /// Whether any rule applies to the lane.
+    pub(crate) fn has_rules(&self) -> bool {
+        !self.partition.is_empty()
     }
 
     /// Each rule of a mapped lane, with the OCSF paths it reads that the mapping never gives.
@@ -140,7 +151,7 @@ impl Lane {
     /// Whether a row read by this lane's walk is a record of its log.
     pub(crate) fn recognises(&self, row: &Row<'_>) -> bool {
         let own = self.walk.view(row, OWN);
-        self.recognise.iter().any(|group| group.iter().all(|slot| own.get(*slot) != Value::Absent))
+        self.recognise.hold(|slot| own.get(slot))
     }
 
     /// The time of a record without a mapping, 0 when none is found.
@@ -172,19 +183,22 @@ pub struct Lanes {
     pub envelope_keys: Vec<String>,
     /// Tables that are exports of all logs.
     pub exports: Vec<Export>,
+    /// Lines of text of all logs; the owner of each is the number of its lane.
+    pub lines: LineSet,
 }
 
 impl Lanes {
-    /// A lane for each mapping; every record finds its own.
+    /// A lane for each mapping; every record finds its own. Logs that take what no other does come last.
     pub fn mapped(mappings: &[Mapping], rules: &RuleSet) -> Lanes {
         let mut envelope_keys: Vec<String> = mappings.iter().flat_map(|mapping| mapping.envelope_keys.clone()).collect();
         envelope_keys.sort();
         envelope_keys.dedup();
         Lanes {
-            lanes: mappings.iter().map(|mapping| Lane::mapped(mapping, rules)).collect(),
+            lanes: ordered(mappings).map(|mapping| Lane::mapped(mapping, rules)).collect(),
             forced: None,
             envelope_keys,
             exports: mappings.iter().flat_map(|mapping| mapping.exports.clone()).collect(),
+            lines: lines_of(mappings),
         }
     }
 
@@ -192,7 +206,7 @@ impl Lanes {
     /// that reads any JSON object: what [`crate::Shaper`] works with.
     pub fn shaping(mappings: &[Mapping], rules: &RuleSet, generic: &GenericPaths, columns: &[Column]) -> Lanes {
         let mut lanes = Lanes::mapped(&[], rules);
-        for mapping in mappings {
+        for mapping in ordered(mappings) {
             let mut paths = columns.iter().map(|column| column.path.trim_start_matches("vigie:"));
             lanes.lanes.push(Lane::mapped_with(mapping, rules, &mut paths));
             lanes.envelope_keys.extend(mapping.envelope_keys.iter().cloned());
@@ -200,6 +214,7 @@ impl Lanes {
         }
         lanes.envelope_keys.sort();
         lanes.envelope_keys.dedup();
+        lanes.lines = lines_of(mappings);
         lanes.lanes.push(Lane::native(&LogType("generic/json".to_owned()), rules, generic));
         lanes
     }
@@ -239,4 +254,16 @@ impl Lanes {
             self.lanes.len().checked_sub(1)
         });
     }
+}
+
+/// Mappings in the order in which records are offered to them.
+fn ordered(mappings: &[Mapping]) -> impl Iterator<Item = &Mapping> {
+    let of = move |is_last: bool| mappings.iter().filter(move |mapping| mapping.is_last == is_last);
+    of(false).chain(of(true))
+}
+
+/// The lines of the logs of mappings, whose lanes stand in the same order.
+fn lines_of(mappings: &[Mapping]) -> LineSet {
+    let logs: Vec<(usize, &LineForms)> = ordered(mappings).map(|mapping| &mapping.lines).enumerate().collect();
+    LineSet::new(&logs)
 }

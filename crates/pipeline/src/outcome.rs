@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 use vigie_model::{Evidence, Millis};
+use vigie_normalise::Gaps;
 
 use crate::proof::{Proof, SeenFile};
 
@@ -106,6 +107,9 @@ pub struct Outcome {
     pub accounts: HashSet<String>,
     /// The events that were asked about.
     pub explained: Vec<Explained>,
+    /// What the mapping of each log leaves unread, when it was asked for. Records outside of the wanted time
+    /// and repeated ones count too.
+    pub gaps: BTreeMap<String, Gaps>,
     activity: HashMap<u64, Activity>,
     /// Bytes written to temporary files.
     pub spilled_bytes: u64,
@@ -193,6 +197,9 @@ impl Outcome {
         self.reject_samples.extend(other.reject_samples);
         self.explained.extend(other.explained);
         self.explained.sort_by(|a, b| a.file.cmp(&b.file));
+        for (log, gaps) in other.gaps {
+            self.gaps.entry(log).or_default().absorb(gaps);
+        }
         self.accounts.extend(other.accounts);
         self.seen_files.extend(other.seen_files);
         self.broken_files.extend(other.broken_files);

@@ -9,9 +9,11 @@ use vigie_model::{
     Column, ColumnValues, Delivery, Event, EventBatch, EventId, LogType, Millis, NameSpace, Receipt, Refusal, Rejected, Tenant,
     TextColumn,
 };
-use vigie_record::{AFTER_END, Cut, Cutter, Fields, Row, Shape, SlotId, Value, value_end};
+use vigie_record::{
+    AFTER_END, Cut, Cutter, Fields, MadeLine, MadeLines, OneLine, Row, Shape, SlotId, UNKNOWN_LINE, Value, value_end,
+};
 
-use crate::find::{Finder, Found};
+use crate::find::{Finder, Found, INSIDE_MAX};
 use crate::lane::{Lanes, PROGRAMME, RULES};
 
 /// The bit of a delivery's number that says that the number names its records: what comes again under
@@ -148,27 +150,34 @@ impl Shaper {
         let (receipt, observed) = (Receipt::default(), Observed::default());
         let mut taking = Taking { delivery: &delivery, body: &body, number, now, batch, records: 0, receipt, observed };
         let mut cutter = Cutter::new(self.lanes.envelope_keys.clone(), RECORD_BYTES_MAX);
-        let mut cuts = Vec::new();
-        let used = cutter.cut(&body, true, &mut cuts);
-        if cutter.shape() == Shape::Foreign {
+        let (mut cuts, mut made) = (Vec::new(), MadeLines::default());
+        let mut used = cutter.cut(&body, true, &mut cuts);
+        let mut shape = cutter.shape();
+        if shape == Shape::Foreign {
             cuts.clear();
-            taking.quarantine(self, &body, "is no JSON");
+            match self.lanes.lines.cutter(&body, forced, RECORD_BYTES_MAX) {
+                Some(mut lines) => (used, shape) = (lines.cut(&body, true, &mut cuts, &mut made), Shape::Text),
+                None => taking.quarantine(self, &body, "is no JSON"),
+            }
         }
         let mut reader = Reader::new(self, forced);
         for (at, cut) in cuts.iter().enumerate() {
             let slice = |range: &Range<usize>| body.get(range.clone()).unwrap_or_default();
             match cut {
-                Cut::Record(range) => self.records(slice(range), &mut reader, &mut taking),
+                Cut::Record(range) => match made.get(at) {
+                    Some(made) => self.line(made, slice(range), &mut reader, &mut taking),
+                    None => self.records(slice(range), &mut reader, &mut taking),
+                },
                 Cut::Oversize(head) => {
                     let next = cuts.get(at + 1).map_or(used, start);
-                    let record = whole(slice(&(head.start..next)), cutter.shape());
+                    let record = whole(slice(&(head.start..next)), shape);
                     taking.quarantine(self, record, "is longer than the limit for one record");
                 }
                 Cut::Reject(range, reason) => taking.quarantine(self, slice(range), reason),
             }
         }
         let rest = body.get(used..).unwrap_or_default().trim_ascii();
-        if cutter.shape() != Shape::Foreign && (cutter.is_open() || !rest.is_empty()) {
+        if shape != Shape::Foreign && (cutter.is_open() || !rest.is_empty()) {
             taking.quarantine(self, rest, "ends before its array is closed");
         }
         let Taking { mut batch, receipt, .. } = taking;
@@ -224,8 +233,46 @@ impl Shaper {
         (made, told)
     }
 
+    /// Reads the record that was made of a line, by the lane that knows such lines. The line is what is
+    /// kept, unless it says nothing without its header.
+    fn line<'r>(&'r self, made: MadeLine<'r>, line: &[u8], reader: &mut Reader<'r>, taking: &mut Taking<'_>) {
+        let raw = if made.is_whole { line } else { made.record };
+        let Reader { rows, event, .. } = reader;
+        let fate = match rows.get_mut(made.owner) {
+            Some(row) => self.lane_record(made.owner, made.record, raw, row, event, taking),
+            None => Fate::Foreign,
+        };
+        self.settle(fate, raw, UNKNOWN_LINE, taking);
+    }
+
+    /// Reads text that is no JSON, alone or among records that are; false when it is no line that is known.
+    fn stray_line<'r>(&'r self, text: &'r [u8], reader: &mut Reader<'r>, taking: &mut Taking<'_>) -> bool {
+        match self.lanes.lines.one(text, reader.forced) {
+            Some(OneLine::Made { owner, record }) => {
+                let fate = self.made_record(owner, &record, text, taking);
+                self.settle(fate, text, UNKNOWN_LINE, taking);
+            }
+            Some(OneLine::Object(range)) => self.records(text.get(range).unwrap_or_default(), reader, taking),
+            None => return false,
+        }
+        true
+    }
+
+    /// Keeps what cannot be read, with the reason; `foreign` is that of a record of no lane.
+    fn settle(&self, fate: Fate, record: &[u8], foreign: &str, taking: &mut Taking<'_>) {
+        match fate {
+            Fate::Kept => {}
+            Fate::Rejected(reason) => taking.quarantine(self, record, &reason),
+            Fate::Glued(at) => taking.quarantine(self, record, &format!("{AFTER_END} at byte {at}")),
+            Fate::Foreign => taking.quarantine(self, record, foreign),
+        }
+    }
+
     /// Reads a record, or several that stand on one line.
     fn records<'r>(&'r self, mut text: &'r [u8], reader: &mut Reader<'r>, taking: &mut Taking<'_>) {
+        if text.first() != Some(&b'{') && self.stray_line(text, reader, taking) {
+            return;
+        }
         while !text.is_empty() {
             let mut rest: &[u8] = &[];
             let mut fate = self.record(text, reader, taking);
@@ -234,14 +281,9 @@ impl Shaper {
                 (record, rest) = text.split_at_checked(length).unwrap_or((text, &[]));
                 fate = self.record(record, reader, taking);
             }
-            match fate {
-                Fate::Kept => {}
-                Fate::Rejected(reason) => taking.quarantine(self, record, &reason),
-                Fate::Glued(at) => taking.quarantine(self, record, &format!("{AFTER_END} at byte {at}")),
-                Fate::Foreign => match reader.forced.and_then(|lane| self.lanes.lanes.get(lane)) {
-                    Some(lane) => taking.quarantine(self, record, &format!("is no record of {}", lane.log)),
-                    None => taking.quarantine(self, record, "is no JSON object"),
-                },
+            match (fate, reader.forced.and_then(|lane| self.lanes.lanes.get(lane))) {
+                (Fate::Foreign, Some(lane)) => taking.quarantine(self, record, &format!("is no record of {}", lane.log)),
+                (fate, _) => self.settle(fate, record, "is no JSON object", taking),
             }
             text = rest;
         }
@@ -251,8 +293,11 @@ impl Shaper {
     /// that no mapping knows is an event without a class.
     fn record<'r>(&'r self, record: &'r [u8], reader: &mut Reader<'r>, taking: &mut Taking<'_>) -> Fate {
         let Reader { hint, forced, rows, found, event } = reader;
-        if let Some(row) = rows.get_mut(*hint).filter(|_| *hint != self.generic) {
-            match self.lane_record(*hint, record, row, event, taking) {
+        // The lane of the record before is no hint where others come before it.
+        let is_hint =
+            *hint != self.generic && (forced.is_some() || self.lanes.lanes.get(*hint).is_some_and(|lane| !lane.is_last));
+        if let Some(row) = rows.get_mut(*hint).filter(|_| is_hint) {
+            match self.lane_record(*hint, record, record, row, event, taking) {
                 Fate::Foreign => {}
                 fate => return fate,
             }
@@ -261,33 +306,61 @@ impl Shaper {
             Found::Lane(number) => {
                 *hint = number;
                 if let Some(row) = rows.get_mut(number) {
-                    return self.lane_record(number, record, row, event, taking);
+                    return self.lane_record(number, record, record, row, event, taking);
                 }
             }
-            Found::Inside(inner) => return self.inner(&inner, *forced, taking),
+            Found::Inside(inner) => return self.inner(&inner, *forced, taking, 1),
             Found::Nothing => {}
         }
+        if record.first() != Some(&b'{') {
+            return Fate::Foreign;
+        }
+        if let Some(OneLine::Made { owner, record: made }) = self.lanes.lines.one(record, *forced) {
+            return self.made_record(owner, &made, record, taking);
+        }
         let is_free = forced.is_none_or(|forced| forced == self.generic);
-        match rows.get_mut(self.generic) {
-            Some(row) if is_free && record.first() == Some(&b'{') => self.lane_record(self.generic, record, row, event, taking),
-            _ => Fate::Foreign,
+        match rows.get_mut(self.generic).filter(|_| is_free) {
+            Some(row) => self.lane_record(self.generic, record, record, row, event, taking),
+            None => Fate::Foreign,
         }
     }
 
-    /// A record that stood inside another one.
-    fn inner(&self, record: &[u8], forced: Option<usize>, taking: &mut Taking<'_>) -> Fate {
-        let number = match self.finder.find(record, forced, &mut Row::new()) {
-            Found::Lane(number) => number,
-            // What is of no lane is of the one that reads any object; it says too why it cannot be read.
-            Found::Inside(_) | Found::Nothing => forced.unwrap_or(self.generic),
+    /// Records that stood inside one. Those that are of no lane are of the one that reads any object; it says
+    /// too why one cannot be read.
+    fn inner(&self, records: &[Vec<u8>], forced: Option<usize>, taking: &mut Taking<'_>, depth: usize) -> Fate {
+        let one = |record: &Vec<u8>, taking: &mut Taking<'_>| {
+            let number = match self.finder.find(record, forced, &mut Row::new()) {
+                Found::Lane(number) => number,
+                Found::Inside(records) if depth < INSIDE_MAX => return self.inner(&records, forced, taking, depth + 1),
+                Found::Inside(_) | Found::Nothing => forced.unwrap_or(self.generic),
+            };
+            self.made_record(number, record, record, taking)
         };
-        self.lane_record(number, record, &mut Row::new(), &mut Event::default(), taking)
+        if let [record] = records {
+            return one(record, taking);
+        }
+        for record in records {
+            match one(record, taking) {
+                Fate::Kept => {}
+                Fate::Rejected(reason) => taking.quarantine(self, record, &reason),
+                Fate::Glued(_) | Fate::Foreign => taking.quarantine(self, record, "is of another log type"),
+            }
+        }
+        Fate::Kept
     }
 
+    /// A record whose lane is known, and whose bytes are not the body's.
+    fn made_record(&self, number: usize, record: &[u8], raw: &[u8], taking: &mut Taking<'_>) -> Fate {
+        self.lane_record(number, record, raw, &mut Row::new(), &mut Event::default(), taking)
+    }
+
+    /// `raw` is what is kept of the record: its own bytes, or the line that it was made of. A line was known
+    /// as one of the lane already.
     fn lane_record<'r>(
         &'r self,
         number: usize,
         record: &'r [u8],
+        raw: &[u8],
         row: &mut Row<'r>,
         event: &mut Event<'r>,
         taking: &mut Taking<'_>,
@@ -302,7 +375,7 @@ impl Shaper {
             }
             return Fate::Rejected(format!("{} at byte {}", reject.reason, reject.at));
         }
-        if !lane.recognises(row) {
+        if std::ptr::eq(record, raw) && !lane.recognises(row) {
             return Fate::Foreign;
         }
         let value_hash = row.canonical_hash();
@@ -310,10 +383,15 @@ impl Shaper {
         let (id, is_named) = match &lane.programme {
             Some(programme) => {
                 let view = lane.walk.view(row, PROGRAMME);
-                if !programme.shape(&view, event) {
+                let has_time = programme.shape(&view, event);
+                if !has_time && !programme.is_time_optional() {
                     return Fate::Rejected("has no readable time".to_owned());
                 }
-                let is_named = programme.is_named(&view) || taking.number & NAMED_DELIVERY != 0;
+                if !has_time {
+                    programme.shape_at(&view, event, taking.now);
+                }
+                let is_placed = taking.number & NAMED_DELIVERY != 0 && has_time;
+                let is_named = programme.is_named(&view) || is_placed;
                 (programme.identify(*names, &view, event.occurred, value_hash, || place.hash()), is_named)
             }
             None => {
@@ -327,13 +405,13 @@ impl Shaper {
                 (EventId::new(event.occurred, name.unwrap_or_else(|| place.hash()), value_hash), is_named)
             }
         };
-        if lane.rules() > 0 {
+        if lane.has_rules() {
             let Observed { scratch, matches } = &mut taking.observed;
             lane.partition.observe(&lane.walk.view(row, RULES), event, scratch, matches);
             self.matches.fetch_add(matches.drain(..).count() as u64, Ordering::Relaxed);
         }
         let mapping = lane.programme.as_ref().map(|programme| programme.version());
-        taking.keep(self, number, id, is_named, mapping, record, event);
+        taking.keep(self, number, id, is_named, mapping, raw, event);
         Fate::Kept
     }
 }
@@ -464,7 +542,7 @@ fn start(cut: &Cut) -> usize {
 /// The whole of a record of which a cut names the head: `text` begins with it and ends where the next cut begins.
 fn whole(text: &[u8], shape: Shape) -> &[u8] {
     // A line is a record with all that stands on it; elsewhere commas and brackets stand between records.
-    let length = if shape == Shape::Lines { text.len() } else { value_end(text, 0) };
+    let length = if matches!(shape, Shape::Lines | Shape::Text) { text.len() } else { value_end(text, 0) };
     text.get(..length).unwrap_or(text).trim_ascii_end()
 }
 
@@ -512,125 +590,4 @@ fn push(values: &mut ColumnValues, value: &Value<'_>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use vigie_detect::RuleSet;
-
-    use super::*;
-    use crate::GenericPaths;
-
-    const NOW: Millis = 1_800_000_000_000;
-    const OVERSIZE: &str = "is longer than the limit for one record";
-
-    fn shaper() -> Shaper {
-        let (rules, _) = RuleSet::parse(&[], BTreeMap::new());
-        let lanes = Lanes::shaping(&[], &rules, &GenericPaths::default(), &[]);
-        Shaper::new(Tenant::default(), lanes, Vec::new())
-    }
-
-    fn shape(body: &[u8]) -> (EventBatch, Receipt) {
-        let delivery =
-            Delivery { tenant: Tenant::default(), log: None, source: "test".to_owned(), number: None, body: body.to_vec() };
-        shaper().shape(delivery, 7, NOW).unwrap()
-    }
-
-    fn raw(batch: &EventBatch, row: usize) -> &[u8] {
-        batch.raw.get(row).or_else(|| batch.raw_binary.get(row)).unwrap()
-    }
-
-    fn reason(batch: &EventBatch, row: usize) -> Option<String> {
-        batch.reasons.get(row).map(|reason| String::from_utf8(reason.to_vec()).unwrap())
-    }
-
-    /// Shapes a body of which this text goes into quarantine, in parts, between so many events; gives the rows.
-    #[track_caller]
-    fn check(body: &[u8], text: &[u8], words: &str, parts: usize, events: u64) -> EventBatch {
-        let (batch, receipt) = shape(body);
-        assert_eq!((receipt.accepted, receipt.rejected), (events, parts as u64));
-        assert_eq!(batch.len() as u64, events + parts as u64);
-        let rows: Vec<usize> = (0..batch.len()).filter(|row| reason(&batch, *row).is_some()).collect();
-        for (number, row) in rows.iter().enumerate() {
-            assert!(raw(&batch, *row).len() <= RECORD_BYTES_MAX);
-            let part = if parts == 1 { String::new() } else { format!(" (part {} of {parts})", number + 1) };
-            assert_eq!(reason(&batch, *row).unwrap(), format!("{words}{part}"));
-        }
-        let named = if parts == 1 { words.to_owned() } else { format!("{words}; it is kept in {parts} parts") };
-        assert_eq!(receipt.rejects, [Rejected { index: rows[0] as u64, reason: named }]);
-        assert!(rows.iter().flat_map(|row| raw(&batch, *row)).eq(text), "bytes are lost, or out of order");
-        let mut ids = batch.ids.clone();
-        ids.sort_unstable();
-        ids.dedup();
-        assert_eq!(ids.len(), batch.len());
-        assert_eq!(shape(body).0, batch, "the same delivery gives the same rows");
-        batch
-    }
-
-    #[test]
-    fn text_is_cut_at_line_ends_and_between_characters() {
-        let cases: [(&str, &[&str]); 8] = [
-            ("", &[""]),
-            ("12345678", &["12345678"]),
-            ("123456789", &["12345678", "9"]),
-            ("1\n3456789", &["1\n", "3456789"]),
-            ("1\n3\n56789\n", &["1\n3\n", "56789\n"]),
-            ("1234567\n\n", &["1234567\n", "\n"]),
-            ("1234567\u{e9}9", &["1234567", "\u{e9}9"]),
-            ("12345\u{1f600}\u{1f600}", &["12345", "\u{1f600}\u{1f600}"]),
-        ];
-        for (text, expected) in cases {
-            let found: Vec<&[u8]> = pieces(text.as_bytes(), 8).collect();
-            assert_eq!(found, expected.iter().map(|piece| piece.as_bytes()).collect::<Vec<_>>(), "{text:?}");
-        }
-        let broken = [0x80; 20];
-        assert_eq!(pieces(&broken, 8).map(<[u8]>::len).collect::<Vec<_>>(), [8, 8, 4]);
-    }
-
-    #[test]
-    fn a_body_that_is_no_json_is_kept_in_rows_of_a_record_each() {
-        let line = b"10:00:00;alice;console;succeeded\n";
-        check(line, line, "is no JSON", 1, 0);
-        let lines = line.repeat(3 * RECORD_BYTES_MAX / line.len());
-        let batch = check(&lines, &lines, "is no JSON", 3, 0);
-        assert!((0..3).all(|row| raw(&batch, row).ends_with(b"succeeded\n")));
-        let long = format!("x{}", "\u{e9}".repeat(RECORD_BYTES_MAX));
-        let batch = check(long.as_bytes(), long.as_bytes(), "is no JSON", 3, 0);
-        assert!((0..3).all(|row| batch.raw.get(row).is_some()), "a character is cut in two");
-        check(&vec![0xFF; 2 * RECORD_BYTES_MAX], &vec![0xFF; 2 * RECORD_BYTES_MAX], "is no JSON", 2, 0);
-    }
-
-    #[test]
-    fn a_record_that_is_too_long_is_kept_in_parts() {
-        let long = format!("{{\"a\":\"{}\"}}", "x".repeat(2 * RECORD_BYTES_MAX));
-        let bodies = [
-            format!("{{\"b\":2}}\n{long}\n{{\"c\":3}}\n"),
-            format!("[{{\"b\":2}}, {long} , {{\"c\":3}}]"),
-            format!("[{{\"b\":2}},{{\"c\":3}},{long}]\n"),
-            format!("{{\n\"b\":2}}{{\"c\":3}}{long}"),
-            format!("{long}\n{{\"b\":2}}\n{{\"c\":3}}\n"),
-        ];
-        for body in bodies {
-            check(body.as_bytes(), long.as_bytes(), OVERSIZE, 3, 2);
-        }
-        // What stands behind it has the number of its record, not of its row.
-        let (_, receipt) = shape(format!("{{\"b\":2}}\n{long}\nno record\n").as_bytes());
-        assert_eq!((receipt.rejected, receipt.rejects.iter().map(|reject| reject.index).collect::<Vec<_>>()), (4, vec![1, 2]));
-        // On a line of its own it is what it is, JSON or not.
-        let line = "no record, ".repeat(RECORD_BYTES_MAX / 8);
-        let body = format!("{{\"b\":2}}\n{line}\n{{\"c\":3}}\n");
-        check(body.as_bytes(), line.trim_end().as_bytes(), OVERSIZE, 2, 2);
-        let open = format!("{{\"a\":\"{}", "x".repeat(RECORD_BYTES_MAX));
-        check(open.as_bytes(), open.as_bytes(), "is not JSON", 2, 0);
-    }
-
-    #[test]
-    fn a_row_that_is_read_again_stays_one_row() {
-        let shaper = shaper();
-        let (mut stored, _) = shape(b"no record\n");
-        let text = vec![b'x'; 2 * RECORD_BYTES_MAX];
-        stored.raw = TextColumn::default();
-        stored.raw.push(Some(&text));
-        let (made, told) = shaper.reshape(&stored);
-        assert_eq!((made.ids, made.raw, made.reasons, told.events), (stored.ids, stored.raw, stored.reasons, 1));
-    }
-}
+mod tests;

@@ -153,9 +153,9 @@ impl Watch<'_> {
             is_stopped: false,
         };
         let admitted: Admitted = read_file(0, bytes, self.lanes, true, &mut |batch: Batch| {
-            for cut in &batch.cuts {
+            for (number, cut) in batch.cuts.iter().enumerate() {
                 let (Cut::Record(range) | Cut::Oversize(range) | Cut::Reject(range, _)) = cut;
-                sending.body.extend_from_slice(batch.slice(range));
+                sending.body.extend_from_slice(batch.alone(number, range));
                 sending.body.push(b'\n');
                 if sending.body.len() >= PART_BYTES {
                     self.send(&mut sending);

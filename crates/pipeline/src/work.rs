@@ -6,10 +6,10 @@ use hashbrown::HashSet;
 use vigie_detect::{Match, RuleSet, Scratch};
 use vigie_model::limits::{SPILL_BYTES, WANTED_PRINCIPALS_MAX};
 use vigie_model::{Event, EventFacts, EventId, Evidence, Link, Millis, NameSpace, Tenant};
-use vigie_record::{AFTER_END, Cut, Row};
+use vigie_record::{AFTER_END, Cut, OneLine, Row};
 
 use crate::admit::Batch;
-use crate::find::{Finder, Found};
+use crate::find::{Finder, Found, INSIDE_MAX};
 use crate::lane::{Lane, Lanes, PROGRAMME, RULES};
 use crate::outcome::{Explained, Outcome, Reject, RejectReason};
 use crate::pack::{Reader, Texts, Writer};
@@ -92,6 +92,7 @@ pub(crate) struct Shared<'a> {
     pub(crate) since: Option<Millis>,
     pub(crate) until: Option<Millis>,
     pub(crate) explain: Option<&'a str>,
+    pub(crate) has_gaps: bool,
     /// For each rule, whether a correlation needs its matches.
     pub(crate) feeds: Vec<bool>,
 }
@@ -154,6 +155,9 @@ struct Place<'p> {
     offset: u64,
     /// When the file was delivered, where its name says so.
     delivered: Option<Millis>,
+    /// The line of text that the record was made of, where the line alone says all of it: then it was known
+    /// as one of its lane already.
+    line: Option<&'p [u8]>,
 }
 
 impl Place<'_> {
@@ -225,9 +229,16 @@ impl<'a> Worker<'a> {
         };
         let delivered = instant_in(file);
         for (number, cut) in batch.cuts.iter().enumerate() {
-            let place = |range| Place { file, offset: batch.place(number, range), delivered };
+            let place = |range| Place { file, offset: batch.place(number, range), delivered, line: None };
             match cut {
-                Cut::Record(range) => self.records(batch.slice(range), place(range), &mut reader)?,
+                Cut::Record(range) => match batch.made(number) {
+                    Some(made) => {
+                        let line = Some(batch.slice(range)).filter(|_| made.is_whole);
+                        let place = Place { line, ..place(range) };
+                        self.line(made.owner, made.record, place, &mut reader)?;
+                    }
+                    None => self.records(batch.slice(range), place(range), &mut reader)?,
+                },
                 Cut::Oversize(range) => {
                     self.outcome.records += 1;
                     self.reject(place(range), RejectReason::Oversize, "is longer than the limit for one record".to_owned());
@@ -245,11 +256,51 @@ impl<'a> Worker<'a> {
         self.outcome.reject(Reject { file: place.file.to_owned(), offset: place.offset, reason, detail });
     }
 
+    /// Reads the record that was made of a line, by the lane that knows such lines.
+    fn line<'r>(&mut self, number: usize, record: &'r [u8], place: Place<'_>, reader: &mut BatchReader<'r>) -> io::Result<()>
+    where
+        'a: 'r,
+    {
+        self.outcome.records += 1;
+        let BatchReader { rows, event, .. } = reader;
+        let fate = match (self.shared.lanes.lanes.get(number), rows.get_mut(number)) {
+            (Some(lane), Some(row)) => self.lane_record(number, lane, record, place, row, event)?,
+            _ => Fate::Foreign,
+        };
+        self.settle(fate, place);
+        Ok(())
+    }
+
+    /// Text that is no JSON, among records that are: false when it is no line that is known.
+    fn stray_line(&mut self, text: &[u8], place: Place<'_>) -> io::Result<bool> {
+        let lanes = self.shared.lanes;
+        let Some(OneLine::Made { owner, record }) = lanes.lines.one(text, lanes.forced) else {
+            return Ok(false);
+        };
+        self.outcome.records += 1;
+        let fate = self.made_record(owner, &record, Place { line: Some(text), ..place })?;
+        self.settle(fate, place);
+        Ok(true)
+    }
+
+    /// Counts what was not kept.
+    fn settle(&mut self, fate: Fate, place: Place<'_>) {
+        match fate {
+            Fate::Kept => {}
+            Fate::Rejected(reason, detail) => self.reject(place, reason, detail),
+            Fate::Glued(at) => self.reject(place, RejectReason::Malformed, format!("{AFTER_END} at byte {at}")),
+            Fate::Foreign => self.reject(place, RejectReason::Unrecognised, "is of no known log type".to_owned()),
+        }
+    }
+
     /// Reads a record, or several that stand on one line.
     fn records<'r>(&mut self, mut text: &'r [u8], mut place: Place<'_>, reader: &mut BatchReader<'r>) -> io::Result<()>
     where
         'a: 'r,
     {
+        if !matches!(text.first(), Some(b'{' | b'[')) && self.stray_line(text, place)? {
+            return Ok(());
+        }
         loop {
             self.outcome.records += 1;
             let mut rest: &[u8] = &[];
@@ -259,12 +310,7 @@ impl<'a> Worker<'a> {
                 rest = others;
                 fate = self.record(first, place, reader)?;
             }
-            match fate {
-                Fate::Kept => {}
-                Fate::Rejected(reason, detail) => self.reject(place, reason, detail),
-                Fate::Glued(at) => self.reject(place, RejectReason::Malformed, format!("{AFTER_END} at byte {at}")),
-                Fate::Foreign => self.reject(place, RejectReason::Unrecognised, "is of no known log type".to_owned()),
-            }
+            self.settle(fate, place);
             if rest.is_empty() {
                 return Ok(());
             }
@@ -274,7 +320,8 @@ impl<'a> Worker<'a> {
     }
 
     /// Tries the lane that the last record was of, then the others, then records inside this one, then
-    /// rows of exports. A list is never a record: it can only be a row.
+    /// rows of exports, then lines inside this one. A list is never a record: it can only be a row. The lane
+    /// that the last record was of is no hint where others come before it.
     fn record<'r>(&mut self, record: &'r [u8], place: Place<'_>, reader: &mut BatchReader<'r>) -> io::Result<Fate>
     where
         'a: 'r,
@@ -283,10 +330,11 @@ impl<'a> Worker<'a> {
         if record.first() == Some(&b'[')
             && let Some(made) = self.exported(record)
         {
-            return self.inner_record(&made, place);
+            return self.inner_record(&made, place, 1);
         }
         let BatchReader { hint, rows, found, event } = reader;
-        if let (Some(lane), Some(row)) = (lanes.get(*hint), rows.get_mut(*hint)) {
+        let is_hint = self.shared.lanes.forced.is_some() || lanes.get(*hint).is_some_and(|lane| !lane.is_last);
+        if is_hint && let (Some(lane), Some(row)) = (lanes.get(*hint), rows.get_mut(*hint)) {
             match self.lane_record(*hint, lane, record, place, row, event)? {
                 Fate::Foreign if self.shared.lanes.forced.is_none() => {}
                 fate => return Ok(fate),
@@ -299,12 +347,27 @@ impl<'a> Worker<'a> {
                     return self.lane_record(number, lane, record, place, row, event);
                 }
             }
-            Found::Inside(inner) => return self.inner_record(&inner, place),
+            Found::Inside(inner) => return self.inner_records(&inner, place, 1),
+            // What cannot be read is no lane's: one says why.
+            Found::Nothing if !is_hint => {
+                if let (Some(lane), Some(row)) = (lanes.get(*hint), rows.get_mut(*hint)) {
+                    match self.lane_record(*hint, lane, record, place, row, event)? {
+                        Fate::Foreign => {}
+                        fate => return Ok(fate),
+                    }
+                }
+            }
             Found::Nothing => {}
         }
-        match self.exported(record) {
-            Some(made) => self.inner_record(&made, place),
-            None => Ok(Fate::Foreign),
+        if let Some(made) = self.exported(record) {
+            return self.inner_record(&made, place, 1);
+        }
+        if record.first() != Some(&b'{') {
+            return Ok(Fate::Foreign);
+        }
+        match self.shared.lanes.lines.one(record, self.shared.lanes.forced) {
+            Some(OneLine::Made { owner, record: made }) => self.made_record(owner, &made, Place { line: Some(record), ..place }),
+            _ => Ok(Fate::Foreign),
         }
     }
 
@@ -313,15 +376,41 @@ impl<'a> Worker<'a> {
         self.shared.lanes.exports.iter().find_map(|export| export.record_of(row))
     }
 
+    /// Records that stood inside one: each is its own, and the one around them is none.
+    fn inner_records(&mut self, records: &[Vec<u8>], place: Place<'_>, depth: usize) -> io::Result<Fate> {
+        if let [record] = records {
+            return self.inner_record(record, place, depth);
+        }
+        self.outcome.records += records.len().saturating_sub(1) as u64;
+        for (number, record) in (0u64..).zip(records) {
+            // Members without an id are told apart by their number.
+            let place = Place { offset: place.offset + number, ..place };
+            match self.inner_record(record, place, depth)? {
+                Fate::Kept => {}
+                Fate::Rejected(reason, detail) => self.reject(place, reason, detail),
+                Fate::Glued(_) | Fate::Foreign => {
+                    self.reject(place, RejectReason::Unrecognised, "is of no known log type".to_owned());
+                }
+            }
+        }
+        Ok(Fate::Kept)
+    }
+
     /// A record that stood inside another one, or was made of a row.
-    fn inner_record(&mut self, inner: &[u8], place: Place<'_>) -> io::Result<Fate> {
+    fn inner_record(&mut self, inner: &[u8], place: Place<'_>, depth: usize) -> io::Result<Fate> {
         // What cannot be read is no lane's: the first one says why.
         let number = match self.shared.finder.find(inner, None, &mut Row::new()) {
             Found::Lane(number) => number,
+            Found::Inside(records) if depth < INSIDE_MAX => return self.inner_records(&records, place, depth + 1),
             Found::Inside(_) | Found::Nothing => 0,
         };
+        self.made_record(number, inner, place)
+    }
+
+    /// A record whose lane is known, and whose bytes are not the batch's.
+    fn made_record(&mut self, number: usize, record: &[u8], place: Place<'_>) -> io::Result<Fate> {
         match self.shared.lanes.lanes.get(number) {
-            Some(lane) => self.lane_record(number, lane, inner, place, &mut Row::new(), &mut Event::default()),
+            Some(lane) => self.lane_record(number, lane, record, place, &mut Row::new(), &mut Event::default()),
             None => Ok(Fate::Foreign),
         }
     }
@@ -341,7 +430,7 @@ impl<'a> Worker<'a> {
             }
             return Ok(Fate::Rejected(RejectReason::Malformed, format!("{} at byte {}", reject.reason, reject.at)));
         }
-        if !lane.recognises(row) {
+        if place.line.is_none() && !lane.recognises(row) {
             return Ok(Fate::Foreign);
         }
         let value_hash = row.canonical_hash();
@@ -351,6 +440,9 @@ impl<'a> Worker<'a> {
                 let view = lane.walk.view(row, PROGRAMME);
                 if !programme.shape(&view, event) {
                     return Ok(Fate::Rejected(RejectReason::Timeless, "has no readable time".to_owned()));
+                }
+                if self.shared.has_gaps {
+                    programme.note_gaps(&view, self.outcome.gaps.entry(lane.log.0.clone()).or_default());
                 }
                 programme.identify(names, &view, event.occurred, value_hash, || place.hash())
             }
@@ -452,7 +544,7 @@ impl<'a> Worker<'a> {
         if let Some(wanted) = self.shared.explain {
             let facts = facts_of(lane, id, row, event);
             if facts.uid == wanted || id.to_string() == wanted {
-                self.outcome.explained.push(explain(lane, row, &self.reported, place.file));
+                self.outcome.explained.push(explain(lane, row, &self.reported, place));
             }
             self.reported.retain(|hit| self.shared.rules.reports(hit.rule));
         }
@@ -491,12 +583,13 @@ fn facts_of(lane: &Lane, id: EventId, row: &Row<'_>, event: &Event<'_>) -> Event
     }
 }
 
-fn explain(lane: &Lane, row: &Row<'_>, hits: &[Reported], file: &str) -> Explained {
+fn explain(lane: &Lane, row: &Row<'_>, hits: &[Reported], place: Place<'_>) -> Explained {
+    let raw = place.line.unwrap_or_else(|| row.record());
     Explained {
-        file: file.to_owned(),
+        file: place.file.to_owned(),
         log: lane.log.0.clone(),
-        record: String::from_utf8_lossy(row.record()).into_owned(),
-        document: lane.programme.as_ref().map(|programme| programme.document(&lane.walk.view(row, PROGRAMME))),
+        record: String::from_utf8_lossy(raw).into_owned(),
+        document: lane.programme.as_ref().map(|programme| programme.document_of(&lane.walk.view(row, PROGRAMME), raw)),
         matches: hits.iter().map(|hit| (hit.rule, hit.silenced_by, hit.evidence.clone())).collect(),
     }
 }

@@ -24,6 +24,8 @@ pub enum Shape {
     Array,
     /// Rows under a header, which an export recognises.
     Table,
+    /// Lines of text, of which a description fits some.
+    Text,
     /// Text that is not JSON.
     Foreign,
 }

@@ -253,16 +253,23 @@ fn checked_container(bytes: &[u8], start: usize, close: u8, depth: usize) -> Opt
 /// Writes a text as a JSON string; what is no UTF-8 becomes U+FFFD.
 pub(crate) fn write_text(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
-    for &byte in String::from_utf8_lossy(text).as_bytes() {
+    let text = String::from_utf8_lossy(text);
+    let mut rest = text.as_bytes();
+    let is_special = |byte: &u8| *byte < 0x20 || matches!(byte, b'"' | b'\\');
+    while let Some((head, byte, tail)) =
+        rest.iter().position(is_special).and_then(|at| Some((rest.get(..at)?, *rest.get(at)?, rest.get(at + 1..)?)))
+    {
+        out.extend_from_slice(head);
         match byte {
-            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
             b'\n' => out.extend_from_slice(b"\\n"),
             b'\r' => out.extend_from_slice(b"\\r"),
             b'\t' => out.extend_from_slice(b"\\t"),
             0..0x20 => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
-            _ => out.push(byte),
+            _ => out.extend_from_slice(&[b'\\', byte]),
         }
+        rest = tail;
     }
+    out.extend_from_slice(rest);
     out.push(b'"');
 }
 

@@ -23,6 +23,9 @@ pub enum Value<'r> {
     List(&'r [u8]),
     /// An object: its JSON text with the braces.
     Object(&'r [u8]),
+    /// An array, an object or a number as JSON that stands in no record, since it was made of a text
+    /// in one: well formed, without white space.
+    Json(Box<[u8]>),
 }
 
 impl<'r> Value<'r> {
@@ -42,6 +45,8 @@ impl<'r> Value<'r> {
             Value::Number(text) => Cow::Borrowed(text),
             Value::Text(text) => Cow::Borrowed(text.as_ref()),
             Value::Object(bytes) => crate::compact(bytes),
+            Value::Json(bytes) if bytes.first() == Some(&b'[') => return None,
+            Value::Json(bytes) => String::from_utf8_lossy(bytes),
         })
     }
 
@@ -51,6 +56,7 @@ impl<'r> Value<'r> {
             Value::Int(number) => Some(*number as f64),
             Value::Number(text) => text.parse().ok(),
             Value::Text(text) => text.trim().parse().ok(),
+            Value::Json(bytes) => std::str::from_utf8(bytes).ok()?.parse().ok(),
             _ => None,
         }
     }

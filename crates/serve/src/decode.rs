@@ -14,12 +14,15 @@ use axum::http::header::CONTENT_ENCODING;
 use flate2::bufread::MultiGzDecoder;
 use futures::StreamExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use vigie_model::limits::{DELIVERY_BYTES_MAX, INFLATE_RATIO_CHECK_BYTES, INFLATE_RATIO_MAX};
+use vigie_model::limits::{DELIVERY_BYTES_MAX, INFLATE_RATIO_MAX};
 
 /// Seconds in which a body must be here.
 pub(crate) const BODY_SECONDS_MAX: u64 = 120;
 /// Bytes inflated at a time.
 const INFLATE_BYTES: usize = 64 * 1024;
+/// Bytes out of a body before its ratio is checked: sooner than for a file, since what is refused must not
+/// take the memory of what is taken.
+const INFLATE_RATIO_CHECK_BYTES: usize = 4 * 1024 * 1024;
 /// The largest window of a zstd frame as a power of two: 8 MiB, as RFC 9659 allows on the web.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
@@ -228,13 +231,14 @@ fn drain(
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Ok(Err(error)),
         };
-        let length = (out.len() + count) as u64;
-        let is_bomb = length > INFLATE_RATIO_CHECK_BYTES && length > bytes_in.get().saturating_mul(INFLATE_RATIO_MAX);
-        if out.len() + count > bytes_max || is_bomb {
+        let length = out.len() + count;
+        let is_bomb =
+            length > INFLATE_RATIO_CHECK_BYTES && length as u64 > bytes_in.get().saturating_mul(INFLATE_RATIO_MAX);
+        if length > bytes_max || is_bomb {
             return Err(BodyError::TooLarge { bytes_max });
         }
-        room.map_or(Ok(()), |room| room.take(out.len() + count))?;
-        if out.capacity() < out.len() + count {
+        room.map_or(Ok(()), |room| room.take(length))?;
+        if out.capacity() < length {
             // Not doubled: what is refused soon must not take twice as much first.
             out.reserve_exact((out.len() / 2).max(INFLATE_BYTES * 16));
         }

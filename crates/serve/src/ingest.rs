@@ -69,8 +69,9 @@ async fn take(shared: &Inner, request: Request, log: Option<LogType>) -> Result<
 
 /// Takes records of one log type in.
 ///
-/// The body is JSON: records one after the other, an array, or an envelope of the provider. The answer
-/// comes when all of it is on disk. A record that cannot be read is kept in quarantine and counted.
+/// The body is JSON: records one after the other, an array, or an envelope of the provider; or it is
+/// lines of text, where the log is written so. The answer comes when all of it is on disk. A record that
+/// cannot be read is kept in quarantine and counted.
 #[utoipa::path(
     post,
     operation_id = "ingest_log",

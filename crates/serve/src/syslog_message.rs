@@ -1,19 +1,13 @@
 //! Syslog messages: out of a stream (RFC 6587), and into JSON (RFC 5424, RFC 3164, or anything).
 
 use serde_json::{Map, Value};
+use vigie_model::SyslogMessage;
 use vigie_model::limits::RECORD_BYTES_MAX;
-use vigie_model::parse_rfc3339;
 
 use crate::hec::is_object;
 
 /// Digits of the length before a counted message.
 const COUNT_DIGITS_MAX: usize = 9;
-/// The largest priority: facility 23, severity 7.
-const PRIORITY_MAX: u64 = 191;
-/// Bytes of the name of a program in the older format.
-const TAG_BYTES_MAX: usize = 64;
-/// What some senders put before a message that is a JSON object.
-const JSON_COOKIE: &str = "@cee:";
 
 /// A message out of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,156 +122,37 @@ impl Framer {
 /// the rest as `message`. Never fails: what cannot be read stands whole in `message`.
 pub(crate) fn record(bytes: &[u8], transport: &str, is_cut: bool) -> String {
     let text = String::from_utf8_lossy(bytes);
-    let text = text.trim_end_matches(['\n', '\r', '\0']);
-    let mut fields = Map::new();
-    let message = match priority(text) {
-        Some((priority, rest)) => {
-            fields.insert("priority".to_owned(), priority.into());
-            fields.insert("facility".to_owned(), (priority / 8).into());
-            fields.insert("severity".to_owned(), (priority % 8).into());
-            new_header(rest, &mut fields).unwrap_or_else(|| old_header(rest, &mut fields))
-        }
-        None => text,
-    };
-    let message = message.trim_start_matches('\u{feff}');
-    let object = message.trim();
-    let object = object.strip_prefix(JSON_COOKIE).unwrap_or(object).trim_start();
-    if is_object(object) {
+    let message = SyslogMessage::parse(text.trim_end_matches(['\n', '\r', '\0']));
+    if let Some(object) = message.object().filter(|object| is_object(object)) {
         return object.to_owned();
     }
-    fields.insert("message".to_owned(), message.into());
-    fields.insert("transport".to_owned(), transport.into());
+    let mut fields = Map::new();
+    if let Some(priority) = message.priority {
+        fields.insert("priority".to_owned(), priority.into());
+        fields.insert("facility".to_owned(), (priority / 8).into());
+        fields.insert("severity".to_owned(), (priority % 8).into());
+    }
+    let said = [
+        ("timestamp", message.timestamp),
+        ("host", message.host),
+        ("app", message.app),
+        ("procid", message.procid),
+        ("msgid", message.msgid),
+        ("message", Some(message.message)),
+        ("transport", Some(transport)),
+    ];
+    fields.extend(said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), Value::from(value?)))));
+    if !message.elements.is_empty() {
+        let element = |values: &[(&str, std::borrow::Cow<'_, str>)]| -> Value {
+            Value::Object(values.iter().map(|(name, value)| ((*name).to_owned(), Value::from(value.as_ref()))).collect())
+        };
+        let elements = message.elements.iter().map(|(id, values)| ((*id).to_owned(), element(values))).collect();
+        fields.insert("structured_data".to_owned(), Value::Object(elements));
+    }
     if is_cut {
         fields.insert("truncated".to_owned(), true.into());
     }
     Value::Object(fields).to_string()
-}
-
-/// The number in `<34>` and what follows.
-fn priority(text: &str) -> Option<(u64, &str)> {
-    let (digits, rest) = text.strip_prefix('<')?.split_once('>')?;
-    let is_number = (1..=3).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let priority = digits.parse::<u64>().ok().filter(|priority| is_number && *priority <= PRIORITY_MAX)?;
-    Some((priority, rest))
-}
-
-/// Reads a header of RFC 5424 behind its priority; gives the message, or none when it is no such header.
-fn new_header<'text>(text: &'text str, fields: &mut Map<String, Value>) -> Option<&'text str> {
-    let mut rest = text.strip_prefix("1 ")?;
-    let mut found = Vec::new();
-    for name in ["timestamp", "host", "app", "procid", "msgid"] {
-        let (value, behind) = rest.split_once(' ')?;
-        found.push((name, value));
-        rest = behind;
-    }
-    let (data, message) = structured(rest)?;
-    let known = found.into_iter().filter(|(_, value)| *value != "-");
-    fields.extend(known.map(|(name, value)| (name.to_owned(), Value::from(value))));
-    if !data.is_empty() {
-        fields.insert("structured_data".to_owned(), Value::Object(data));
-    }
-    Some(message)
-}
-
-/// Reads `-` or `[id name="value" ...]...`; gives it and the message behind it.
-fn structured(text: &str) -> Option<(Map<String, Value>, &str)> {
-    let mut elements = Map::new();
-    let mut rest = match text.strip_prefix('-') {
-        Some(rest) => rest,
-        None => text,
-    };
-    let is_nil = rest.len() < text.len();
-    while !is_nil && let Some(element) = rest.strip_prefix('[') {
-        let (id, values, behind) = element_of(element)?;
-        elements.insert(id, Value::Object(values));
-        rest = behind;
-    }
-    if !is_nil && elements.is_empty() {
-        return None;
-    }
-    match rest.strip_prefix(' ') {
-        Some(message) => Some((elements, message)),
-        None => rest.is_empty().then_some((elements, "")),
-    }
-}
-
-/// Reads the inside of an element up to its bracket: its id, its values, what follows.
-fn element_of(text: &str) -> Option<(String, Map<String, Value>, &str)> {
-    let end = text.find([' ', ']'])?;
-    let (id, mut rest) = text.split_at_checked(end)?;
-    let mut values = Map::new();
-    loop {
-        if let Some(behind) = rest.strip_prefix(']') {
-            return Some((id.to_owned(), values, behind));
-        }
-        let (name, quoted) = rest.trim_start_matches(' ').split_once("=\"")?;
-        let (value, behind) = quoted_text(quoted)?;
-        values.insert(name.to_owned(), value.into());
-        rest = behind;
-    }
-}
-
-/// Reads up to the closing quote; a backslash stands before a quote, a backslash or a bracket.
-fn quoted_text(text: &str) -> Option<(String, &str)> {
-    let mut value = String::new();
-    let mut letters = text.chars();
-    loop {
-        match letters.next()? {
-            '"' => return Some((value, letters.as_str())),
-            '\\' => match letters.next()? {
-                letter @ ('"' | '\\' | ']') => value.push(letter),
-                letter => value.extend(['\\', letter]),
-            },
-            letter => value.push(letter),
-        }
-    }
-}
-
-/// Reads what there is of a header of RFC 3164 behind its priority; gives the message.
-fn old_header<'text>(text: &'text str, fields: &mut Map<String, Value>) -> &'text str {
-    let mut rest = text;
-    if let Some((time, behind)) = old_time(text) {
-        fields.insert("timestamp".to_owned(), time.into());
-        rest = behind;
-        if let Some((host, behind)) = rest.split_once(' ')
-            && !host.is_empty()
-            && !host.contains(['[', ']'])
-            && !host.ends_with(':')
-        {
-            fields.insert("host".to_owned(), host.into());
-            rest = behind;
-        }
-    }
-    let Some((tag, behind)) = rest.split_once(':') else {
-        return rest;
-    };
-    let (app, process) = match tag.strip_suffix(']').and_then(|tag| tag.split_once('[')) {
-        Some((app, process)) => (app, Some(process)),
-        None => (tag, None),
-    };
-    let is_name = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte));
-    if app.is_empty() || tag.len() > TAG_BYTES_MAX || !is_name(app) {
-        return rest;
-    }
-    fields.insert("app".to_owned(), app.into());
-    if let Some(process) = process {
-        fields.insert("procid".to_owned(), process.into());
-    }
-    behind.strip_prefix(' ').unwrap_or(behind)
-}
-
-/// Reads `Nov 12 01:52:07 ` or an RFC 3339 instant; gives it and what follows.
-fn old_time(text: &str) -> Option<(&str, &str)> {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    if let Some((time, behind)) = text.split_once(' ')
-        && parse_rfc3339(time).is_some()
-    {
-        return Some((time, behind));
-    }
-    let (time, behind) = text.split_at_checked(15)?;
-    let is_clock = time.bytes().skip(3).all(|byte| byte.is_ascii_digit() || b" :".contains(&byte));
-    let is_month = MONTHS.iter().any(|month| time.starts_with(month));
-    (is_clock && is_month).then_some((time, behind.strip_prefix(' ')?))
 }
 
 #[cfg(test)]

@@ -27,6 +27,9 @@ pub(crate) enum Command {
     Coverage(CoverageOptions),
     /// Say what providers detect by themselves, beside what our rules look for
     Native(NativeOptions),
+    /// List log types, see what their mappings do not read, begin new ones
+    #[command(subcommand)]
+    Logs(LogsCommand),
     /// Run the service: take events in, keep them, answer questions
     #[cfg(feature = "full")]
     Up(UpOptions),
@@ -149,7 +152,7 @@ pub(crate) struct UpOptions {
     /// A folder whose logs are taken in, now and when more come; may be given several times
     #[arg(long, value_name = "DIR")]
     pub(crate) watch: Vec<PathBuf>,
-    /// Take standard input in too, a JSON object a line: their log type, such as aws/cloudtrail, or any
+    /// Take standard input in too, a record a line: their log type, such as aws/cloudtrail, or any
     #[arg(long, value_name = "LOG")]
     pub(crate) stdin: Option<String>,
     /// Start on a file system over a network too, whose flushes may lose what was acknowledged
@@ -688,4 +691,59 @@ pub(crate) struct NativeOptions {
     /// Output format
     #[arg(short = 'o', long, value_enum, default_value = "text")]
     pub(crate) format: NativeFormat,
+}
+
+/// Formats of what is said about log types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogsFormat {
+    /// For people
+    Text,
+    /// One JSON object
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogsCommand {
+    /// List the log types: their OCSF classes, and how people get the logs
+    List {
+        /// A content folder laid over the one inside the binary
+        #[arg(long, value_name = "DIR")]
+        content: Option<PathBuf>,
+        /// Output format
+        #[arg(short = 'o', long, value_enum, default_value = "text")]
+        format: LogsFormat,
+    },
+    /// Say which values no mapping reads, and which operations that change something have no row
+    Gaps(GapsOptions),
+    /// Begin a log type: writes a folder of content from a few of its records
+    New {
+        /// A file of records: a JSON object a line, an array, or an envelope
+        #[arg(long, value_name = "FILE")]
+        from: PathBuf,
+        /// Its id, product/service
+        #[arg(long, value_name = "LOG")]
+        id: String,
+        /// Folder to write to; it must not exist [default: the id, with - for the /]
+        #[arg(long, value_name = "DIR")]
+        write: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GapsOptions {
+    /// Files, folders, glob patterns, or - for standard input
+    #[arg(required = true)]
+    pub(crate) paths: Vec<String>,
+    /// Take every record for this log type
+    #[arg(long, value_name = "LOG")]
+    pub(crate) log: Option<String>,
+    /// A content folder laid over the one inside the binary
+    #[arg(long, value_name = "DIR")]
+    pub(crate) content: Option<PathBuf>,
+    /// Paths and operations named for each log type
+    #[arg(long, default_value_t = 20)]
+    pub(crate) top: usize,
+    /// Output format
+    #[arg(short = 'o', long, value_enum, default_value = "text")]
+    pub(crate) format: LogsFormat,
 }

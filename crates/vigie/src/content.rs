@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use include_dir::{Dir, include_dir};
 use serde::Deserialize;
 use vigie_detect::RuleSource;
-use vigie_normalise::{Mapping, Texts};
+use vigie_normalise::{ContentError, Mapping, Texts};
 use vigie_pipeline::{DigestFormat, GenericPaths};
 
 use crate::error::Error;
@@ -91,13 +91,24 @@ impl Content {
     /// The mappings of all logs, in the order of their folders.
     pub(crate) fn mappings(&self) -> Result<Vec<Mapping>, Error> {
         let is_log = |path: &&String| path.starts_with("vendors/") && path.ends_with("/log.toml");
+        let classes = self.classes();
         let mut mappings = Vec::new();
         for path in self.files.keys().filter(is_log) {
             let folder = path.trim_end_matches("log.toml");
-            let file = |name: &str| self.files.get(&format!("{folder}{name}")).cloned();
-            mappings.push(Mapping::parse(&file).map_err(|error| Error::Failed(format!("{folder}{error}")))?);
+            let mut mapping = self.mapping(folder).map_err(|error| Error::Failed(format!("{folder}{error}")))?;
+            mapping.know_classes(classes.values().copied());
+            mappings.push(mapping);
         }
         Ok(mappings)
+    }
+
+    /// The mapping in a folder. A file with a slash in its name is one of another log, `product/service/file`.
+    fn mapping(&self, folder: &str) -> Result<Mapping, ContentError> {
+        let place = |name: &str| match name.split_once('/') {
+            Some((product, rest)) => format!("vendors/{product}/logs/{rest}"),
+            None => format!("{folder}{name}"),
+        };
+        Mapping::parse(&|name| self.files.get(&place(name)).cloned())
     }
 
     /// OCSF class numbers by name.
@@ -147,6 +158,12 @@ impl Content {
     /// The rules among them that stand in the user's folder, not in the binary alone.
     pub(crate) fn rules_laid_over(&self) -> Vec<RuleSource> {
         self.rules().into_iter().filter(|rule| self.laid_over.contains(&rule.place)).collect()
+    }
+
+    /// A word of a vendor's file: its `name`, or `export`, how people get its logs.
+    pub(crate) fn vendor(&self, product: &str, key: &str) -> Option<String> {
+        let table: toml::Table = self.files.get(&format!("vendors/{product}/vendor.toml"))?.parse().ok()?;
+        Some(table.get(key)?.as_str()?.to_owned())
     }
 
     /// How to get the logs of each vendor.

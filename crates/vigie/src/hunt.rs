@@ -1,5 +1,6 @@
 //! `vigie hunt`: what happened in files and folders of cloud logs.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
@@ -148,6 +149,7 @@ fn hunt(
         threads: options.threads.unwrap_or(cores).clamp(1, 256),
         spill_bytes: options.spill_kib.max(1) * 1024,
         explain: options.explain.clone(),
+        has_gaps: false,
         digests: setup.digests.as_ref(),
         progress: &progress,
     };
@@ -242,7 +244,6 @@ fn run_facts(options: &HuntOptions, setup: &Setup, folder: &Folder, outcome: &Ou
         |log: &String| setup.lanes.lanes.iter().find(|lane| lane.log.0 == *log).map_or(log.clone(), |lane| lane.title.clone());
     let seen = |lane: &&Lane| outcome.by_log.contains_key(&lane.log.0);
     let lanes: Vec<&Lane> = setup.lanes.lanes.iter().filter(seen).collect();
-    let blind = if lanes.is_empty() { Vec::new() } else { setup.lanes.blind_rules(&setup.rules) };
     let told = |(name, why): &(String, String)| (name.clone(), words.reason(why));
     let broken_files = outcome.broken_files.iter().chain(&folder.unreadable).map(told).collect();
     let reason = |reason: &RejectReason| match reason {
@@ -255,6 +256,8 @@ fn run_facts(options: &HuntOptions, setup: &Setup, folder: &Folder, outcome: &Ou
         let (offset, why) = (reject.offset.to_string(), words.reason(&reject.detail));
         words.label("unread.sample", &[("file", &reject.file), ("offset", &offset), ("why", &why)])
     };
+    let rules: BTreeSet<u32> = lanes.iter().flat_map(|lane| lane.rules()).collect();
+    let blind = setup.lanes.blind_rules(&setup.rules).into_iter().filter(|(rule, _)| rules.contains(rule));
     Facts {
         files: outcome.files,
         events: outcome.events,
@@ -267,8 +270,8 @@ fn run_facts(options: &HuntOptions, setup: &Setup, folder: &Folder, outcome: &Ou
         reject_samples: outcome.reject_samples.iter().map(sample).collect(),
         broken_files,
         foreign_files: outcome.foreign_files.iter().map(told).collect(),
-        rules: lanes.iter().map(|lane| lane.rules() as u64).sum(),
-        blind_rules: blind.into_iter().map(|(rule, path)| (title(rule), path)).collect(),
+        rules: rules.len() as u64,
+        blind_rules: blind.map(|(rule, path)| (title(rule), path)).collect(),
         silenced: outcome.silenced.iter().map(|(filter, count)| (title(*filter), *count)).collect(),
         paths: match options.lang {
             Lang::En => options.paths.join(" "),

@@ -9,6 +9,7 @@ mod demo;
 mod error;
 mod explain;
 mod hunt;
+mod logs;
 mod matrix;
 mod native;
 mod output;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         Some(Command::Rule(command)) => rule::run(&command),
         Some(Command::Coverage(options)) => coverage::run(&options),
         Some(Command::Native(options)) => native::run(&options),
+        Some(Command::Logs(command)) => logs::run(&command),
         #[cfg(feature = "full")]
         Some(Command::Up(options)) => service::up::run(&options),
         #[cfg(feature = "full")]

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use vigie_detect::{RuleSet, RuleSource, RuleState};
 use vigie_model::limits::RECORD_BYTES_MAX;
 use vigie_normalise::Mapping;
-use vigie_record::{Cut, Made, TableCutter};
+use vigie_record::{Cut, LineSet, Made, MadeLines, TableCutter};
 
 use crate::arguments::TestOptions;
 use crate::attack::Attack;
@@ -199,7 +199,8 @@ fn test_mappings(content: &Content, mappings: &[Mapping], tally: &mut Tally) {
             if samples.is_empty() { Err("add samples/*.json and expected/*.json".to_owned()) } else { Ok(()) },
         );
         for (path, text) in samples {
-            let expected = content.files.get(&path.replace("/samples/", "/expected/").replace(".csv", ".json"));
+            let expected = path.replace("/samples/", "/expected/").replace(".csv", ".json").replace(".log", ".json");
+            let expected = content.files.get(&expected);
             let result = sample_record(mapping, path, text).and_then(|record| {
                 let mut row = vigie_record::Row::new();
                 walk.read(&record, &mut row).map_err(|reject| reject.to_string())?;
@@ -214,8 +215,12 @@ fn test_mappings(content: &Content, mappings: &[Mapping], tally: &mut Tally) {
     }
 }
 
-/// The record of a sample: the file itself, or the one row of an export under its header.
+/// The record of a sample: the file itself, the one row of an export under its header, or the one line of
+/// a text.
 fn sample_record(mapping: &Mapping, path: &str, text: &str) -> Result<Vec<u8>, String> {
+    if path.ends_with(".log") {
+        return sample_line(mapping, text);
+    }
     if !path.ends_with(".csv") {
         return Ok(text.trim().as_bytes().to_vec());
     }
@@ -226,6 +231,17 @@ fn sample_record(mapping: &Mapping, path: &str, text: &str) -> Result<Vec<u8>, S
     match made.cuts.as_slice() {
         [Cut::Record(_)] => Ok(made.bytes),
         _ => Err("must hold a header and one whole row".to_owned()),
+    }
+}
+
+fn sample_line(mapping: &Mapping, text: &str) -> Result<Vec<u8>, String> {
+    let set = LineSet::new(&[(0, &mapping.lines)]);
+    let (mut cuts, mut made) = (Vec::new(), MadeLines::default());
+    let mut cutter = set.cutter(text.as_bytes(), None, RECORD_BYTES_MAX).ok_or("holds no line that lines.toml describes")?;
+    cutter.cut(text.as_bytes(), true, &mut cuts, &mut made);
+    match (cuts.as_slice(), made.get(0)) {
+        ([Cut::Record(_)], Some(line)) => Ok(line.record.to_vec()),
+        _ => Err("must hold one line, behind the header where there is one".to_owned()),
     }
 }
 

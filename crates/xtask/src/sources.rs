@@ -137,10 +137,14 @@ pub(crate) fn write_ratchet(root: &Path) -> ExitCode {
     }
 }
 
+/// Folders of vendors whose names are a standard that the product speaks, or a common word.
+const COMMON: [&str; 3] = ["generic", "ocsf", "windows"];
+
 /// Names of the vendors: the folders of `content/vendors`.
 fn vendors(root: &Path) -> Vec<String> {
     let entries = fs::read_dir(root.join("content/vendors")).into_iter().flatten().flatten();
-    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| !COMMON.contains(&name.as_str())).collect()
 }
 
 /// Finds vendor names in identifiers and strings, tests and comments apart.

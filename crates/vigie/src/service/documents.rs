@@ -5,12 +5,20 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use vigie_model::Documents;
 use vigie_normalise::Programme;
-use vigie_record::{PathSet, Row, Walk};
+use vigie_record::{LineSet, OneLine, PathSet, Row, Walk};
 
 use crate::content::Content;
 use crate::error::Error;
 
-type ByLog = BTreeMap<String, (Programme, Walk)>;
+/// What makes documents of the records of one log.
+struct Mapped {
+    programme: Programme,
+    walk: Walk,
+    /// Its lines of text: a row may hold the line that its record was made of.
+    lines: LineSet,
+}
+
+type ByLog = BTreeMap<String, Mapped>;
 
 /// Mappings by log type, each with its walk. Others may take their place while questions are answered.
 pub(crate) struct MappedDocuments {
@@ -22,7 +30,8 @@ impl MappedDocuments {
         let compile = |mapping: &vigie_normalise::Mapping| {
             let programme = mapping.programme(&mut PathSet::new());
             let walk = Walk::compile(&[programme.paths()]);
-            (mapping.log.0.clone(), (programme, walk))
+            let lines = LineSet::new(&[(0, &mapping.lines)]);
+            (mapping.log.0.clone(), Mapped { programme, walk, lines })
         };
         let by_log: ByLog = content.mappings()?.iter().map(compile).collect();
         Ok(MappedDocuments { by_log: RwLock::new(Arc::new(by_log)) })
@@ -38,9 +47,13 @@ impl MappedDocuments {
 impl Documents for MappedDocuments {
     fn document(&self, log: &str, raw: &[u8]) -> Option<String> {
         let by_log = Arc::clone(&self.by_log.read().unwrap_or_else(PoisonError::into_inner));
-        let (programme, walk) = by_log.get(log)?;
+        let Mapped { programme, walk, lines } = by_log.get(log)?;
+        let made = match lines.one(raw, None) {
+            Some(OneLine::Made { record, .. }) => Some(record),
+            _ => None,
+        };
         let mut row = Row::new();
-        walk.read(raw, &mut row).ok()?;
-        Some(programme.document(&walk.view(&row, 0)))
+        walk.read(made.as_deref().unwrap_or(raw), &mut row).ok()?;
+        Some(programme.document_of(&walk.view(&row, 0), raw))
     }
 }
