@@ -267,7 +267,7 @@ impl<'a> Worker<'a> {
             (Some(lane), Some(row)) => self.lane_record(number, lane, record, place, row, event)?,
             _ => Fate::Foreign,
         };
-        self.settle(fate, place);
+        self.note(fate, place);
         Ok(())
     }
 
@@ -279,12 +279,12 @@ impl<'a> Worker<'a> {
         };
         self.outcome.records += 1;
         let fate = self.made_record(owner, &record, Place { line: Some(text), ..place })?;
-        self.settle(fate, place);
+        self.note(fate, place);
         Ok(true)
     }
 
     /// Counts what was not kept.
-    fn settle(&mut self, fate: Fate, place: Place<'_>) {
+    fn note(&mut self, fate: Fate, place: Place<'_>) {
         match fate {
             Fate::Kept => {}
             Fate::Rejected(reason, detail) => self.reject(place, reason, detail),
@@ -310,7 +310,7 @@ impl<'a> Worker<'a> {
                 rest = others;
                 fate = self.record(first, place, reader)?;
             }
-            self.settle(fate, place);
+            self.note(fate, place);
             if rest.is_empty() {
                 return Ok(());
             }
