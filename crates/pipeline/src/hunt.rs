@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use vigie_detect::RuleSet;
 use vigie_estate::Chains;
 use vigie_model::limits::SPILL_BYTES;
-use vigie_model::{Finding, Millis, Source, Tenant};
+use vigie_model::{Finding, LogType, Millis, Source, Tenant};
 use vigie_record::Shape;
 
 use crate::admit::{Batch, guess, read_file};
@@ -32,6 +32,9 @@ pub struct Progress {
     pub stored_bytes: AtomicU64,
 }
 
+/// Takes an event as one line of JSON, with its log type; an error ends the run.
+pub type Documents<'a> = dyn Fn(&LogType, &str) -> io::Result<()> + Sync + 'a;
+
 /// One run over a source.
 pub struct Hunt<'a> {
     /// Where records come from.
@@ -52,6 +55,8 @@ pub struct Hunt<'a> {
     pub spill_bytes: usize,
     /// An event to explain, by the provider's id.
     pub explain: Option<String>,
+    /// Told the OCSF document of each event of a mapped log, as it is read; threads tell in no order.
+    pub documents: Option<&'a Documents<'a>>,
     /// Whether to note what mappings leave unread: see [`Outcome::gaps`].
     pub has_gaps: bool,
     /// How digests that prove collection are written, where some log has them.
@@ -99,6 +104,7 @@ impl<'a> Hunt<'a> {
             threads: 1,
             spill_bytes: SPILL_BYTES,
             explain: None,
+            documents: None,
             has_gaps: false,
             digests: None,
             progress,
@@ -124,6 +130,7 @@ impl Hunt<'_> {
             until: self.until,
             explain: self.explain.as_deref(),
             has_gaps: self.has_gaps,
+            documents: self.documents,
             feeds: (0..count).map(|rule| self.rules.feeds(rule)).collect(),
         };
         let threads = self.threads.max(1);

@@ -26,7 +26,7 @@ mod watch;
 mod work;
 
 pub use care::{Repaired, SegmentCheck, check_spool, repair_spool};
-pub use hunt::{Hunt, Progress};
+pub use hunt::{Documents, Hunt, Progress};
 pub use intake::{Cadence, IntakeParts, IntakeState, PushIntake};
 pub use keep::{JOURNAL_FORMAT, SPOOL_FORMAT, position_alone, position_beside, push_lane, segment_number, write_position};
 pub use lane::{GenericPaths, Lane, Lanes};

@@ -10,6 +10,7 @@ use vigie_record::{AFTER_END, Cut, OneLine, Row};
 
 use crate::admit::Batch;
 use crate::find::{Finder, Found, INSIDE_MAX};
+use crate::hunt::Documents;
 use crate::lane::{Lane, Lanes, PROGRAMME, RULES};
 use crate::outcome::{Explained, Outcome, Reject, RejectReason};
 use crate::pack::{Reader, Texts, Writer};
@@ -93,6 +94,7 @@ pub(crate) struct Shared<'a> {
     pub(crate) until: Option<Millis>,
     pub(crate) explain: Option<&'a str>,
     pub(crate) has_gaps: bool,
+    pub(crate) documents: Option<&'a Documents<'a>>,
     /// For each rule, whether a correlation needs its matches.
     pub(crate) feeds: Vec<bool>,
 }
@@ -464,6 +466,10 @@ impl<'a> Worker<'a> {
             return Ok(Fate::Kept);
         }
         self.keep(number, lane, id, row, event)?;
+        if let (Some(told), Some(programme)) = (self.shared.documents, &lane.programme) {
+            let raw = place.line.unwrap_or_else(|| row.record());
+            told(&lane.log, &programme.document_of(&lane.walk.view(row, PROGRAMME), raw))?;
+        }
         self.judge(number, lane, row, event);
         if row.has_duplicate_key()
             && let Some(programme) = &lane.programme

@@ -232,8 +232,7 @@ fn drain(
             Err(error) => return Ok(Err(error)),
         };
         let length = out.len() + count;
-        let is_bomb =
-            length > INFLATE_RATIO_CHECK_BYTES && length as u64 > bytes_in.get().saturating_mul(INFLATE_RATIO_MAX);
+        let is_bomb = length > INFLATE_RATIO_CHECK_BYTES && length as u64 > bytes_in.get().saturating_mul(INFLATE_RATIO_MAX);
         if length > bytes_max || is_bomb {
             return Err(BodyError::TooLarge { bytes_max });
         }

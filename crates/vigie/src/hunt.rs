@@ -149,6 +149,7 @@ fn hunt(
         threads: options.threads.unwrap_or(cores).clamp(1, 256),
         spill_bytes: options.spill_kib.max(1) * 1024,
         explain: options.explain.clone(),
+        documents: None,
         has_gaps: false,
         digests: setup.digests.as_ref(),
         progress: &progress,

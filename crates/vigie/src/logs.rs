@@ -4,6 +4,7 @@ mod begin;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
@@ -11,18 +12,19 @@ use vigie_connect::Folder;
 use vigie_detect::RuleSet;
 use vigie_model::LogType;
 use vigie_normalise::{Gaps, Mapping};
-use vigie_pipeline::{Hunt, Lanes, Outcome, Progress, RejectReason};
+use vigie_pipeline::{Documents, Hunt, Lanes, Outcome, Progress, RejectReason};
 
-use crate::arguments::{GapsOptions, LogsCommand, LogsFormat};
+use crate::arguments::{GapsOptions, LogsCommand, LogsFormat, MapOptions};
 use crate::content::Content;
 use crate::error::{Error, PARTIAL};
-use crate::output::line;
+use crate::output::{line, note};
 
 /// Runs the command.
 pub(crate) fn run(command: &LogsCommand) -> Result<ExitCode, Error> {
     match command {
         LogsCommand::List { content, format } => list(&Content::load(content.as_deref())?, *format),
         LogsCommand::Gaps(options) => gaps(options),
+        LogsCommand::Map(options) => map(options),
         LogsCommand::New { from, id, write } => begin::run(from, id, write.as_deref()),
     }
 }
@@ -65,8 +67,14 @@ fn classes(mapping: &Mapping, names: &BTreeMap<u32, String>) -> String {
     mapping.classes().iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
-/// A survey of the records of a source by the mappings of the content.
-fn survey(content: &Content, source: &dyn vigie_model::Source, log: Option<&str>) -> Result<Outcome, Error> {
+/// Reads the records of a source by the mappings of the content, without rules: what is unread of them, and
+/// their documents where these are wanted, in the order of the records.
+fn survey(
+    content: &Content,
+    source: &dyn vigie_model::Source,
+    log: Option<&str>,
+    documents: Option<&Documents<'_>>,
+) -> Result<Outcome, Error> {
     let (rules, _) = RuleSet::parse(&[], BTreeMap::new());
     let mut lanes = Lanes::mapped(&content.mappings()?, &rules);
     if let Some(name) = log {
@@ -77,18 +85,33 @@ fn survey(content: &Content, source: &dyn vigie_model::Source, log: Option<&str>
         lanes.force(&wanted, &rules, &content.generic()?);
     }
     let (digests, progress) = (content.digests()?, Progress::default());
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let hunt = Hunt { has_gaps: true, threads, digests: digests.as_ref(), ..Hunt::new(source, &lanes, &rules, &progress) };
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads = if documents.is_some() { 1 } else { cores };
+    let of_source = Hunt::new(source, &lanes, &rules, &progress);
+    let hunt = Hunt { has_gaps: documents.is_none(), threads, documents, digests: digests.as_ref(), ..of_source };
     Ok(hunt.run(&mut |_, _| {})?)
 }
 
 fn gaps(options: &GapsOptions) -> Result<ExitCode, Error> {
     let content = Content::load(options.content.as_deref())?;
     let folder = Folder::find(&options.paths).map_err(Error::Usage)?;
-    let outcome = survey(&content, &folder, options.log.as_deref())?;
+    let outcome = survey(&content, &folder, options.log.as_deref(), None)?;
     match options.format {
         LogsFormat::Text => print(&outcome, options.top)?,
         LogsFormat::Json => line(format_args!("{}", document(&outcome, options.top)))?,
+    }
+    let is_partial = outcome.is_partial() || !folder.unreadable.is_empty();
+    Ok(if is_partial { ExitCode::from(PARTIAL) } else { ExitCode::SUCCESS })
+}
+
+fn map(options: &MapOptions) -> Result<ExitCode, Error> {
+    let content = Content::load(options.content.as_deref())?;
+    let folder = Folder::find(&options.paths).map_err(Error::Usage)?;
+    let print = |_: &LogType, document: &str| writeln!(io::stdout().lock(), "{document}");
+    let outcome = survey(&content, &folder, options.log.as_deref(), Some(&print))?;
+    let lost = outcome.rejected();
+    if lost > 0 {
+        note(format_args!("{lost} records became no event; `vigie hunt` says why"));
     }
     let is_partial = outcome.is_partial() || !folder.unreadable.is_empty();
     Ok(if is_partial { ExitCode::from(PARTIAL) } else { ExitCode::SUCCESS })

@@ -116,7 +116,7 @@ fn envelope(object: &[u8]) -> Option<String> {
 /// Whether no log type of the content takes the records for its own.
 fn is_new(content: &Content, records: &[&[u8]]) -> Result<(), Error> {
     let source = MemorySource::new("records", records.join(&b'\n'));
-    match super::survey(content, &source, None)?.by_log.first_key_value() {
+    match super::survey(content, &source, None, None)?.by_log.first_key_value() {
         Some((log, count)) => Err(Error::Failed(format!(
             "{count} of the records are of the log type {log} already; `vigie logs gaps` says what its mapping does not read"
         ))),
