@@ -53,6 +53,8 @@ pub(crate) enum Function {
     Pick,
     /// `band(x, 0, 1, 4, 2)`: what stands behind the last bound that x reaches.
     Band,
+    /// `added(new, old, 'id=', ',')`: the first part between the two marks that the old text has not.
+    Added,
     /// `each(array, field)`: that field of every object of an array.
     Each,
     /// OCSF outcome: 2 when the first argument has a value or another one says failure, else 1.
@@ -66,7 +68,7 @@ pub(crate) enum Function {
 }
 
 /// Name, function, fewest and most arguments.
-const FUNCTIONS: [(&str, Function, usize, usize); 26] = [
+const FUNCTIONS: [(&str, Function, usize, usize); 27] = [
     ("text", Function::Text, 1, 1),
     ("integer", Function::Integer, 1, 1),
     ("bool", Function::Bool, 1, 1),
@@ -88,6 +90,7 @@ const FUNCTIONS: [(&str, Function, usize, usize); 26] = [
     ("json", Function::Json, 1, 2),
     ("pick", Function::Pick, 4, 9),
     ("band", Function::Band, 3, 41),
+    ("added", Function::Added, 4, 4),
     ("each", Function::Each, 2, 2),
     ("outcome", Function::Outcome, 1, 4),
     ("is_one_of", Function::IsOneOf, 2, 20),
@@ -122,6 +125,9 @@ impl Function {
             }
             Function::StartsWith if !rest.iter().all(is_written) => {
                 Err("`starts_with` takes literals behind its text".to_owned())
+            }
+            Function::Added if !rest.iter().skip(1).all(is_written) => {
+                Err("`added` takes two marks as literals: added(new, old, 'id=', ',')".to_owned())
             }
             Function::Band => check_bounds(rest),
             _ => Ok(()),
@@ -208,6 +214,7 @@ fn call<'r>(function: Function, arguments: &'r [Expression], row: &View<'_, 'r>)
         Function::Json => json(argument(0), literal(1)),
         Function::Pick => pick(argument(0), arguments),
         Function::Band => band(&argument(0), arguments, row),
+        Function::Added => added(argument(0), &argument(1), literal(2), literal(3)),
         Function::Each => Value::Absent,
         Function::Outcome => {
             let failed = |at: usize| argument(at).text().is_some_and(|text| text.eq_ignore_ascii_case("failure"));
@@ -335,6 +342,18 @@ fn band<'r>(value: &Value<'r>, arguments: &'r [Expression], row: &View<'_, 'r>) 
         Some([_, then]) => evaluate(then, row),
         _ => Value::Absent,
     }
+}
+
+/// The first part of a text between two marks that does not stand between them in the old text too.
+fn added<'r>(new: Value<'r>, old: &Value<'_>, begin: &str, end: &str) -> Value<'r> {
+    let old = old.text().unwrap_or_default();
+    let known: Vec<&str> = parts(&old, begin, end).collect();
+    map_text(new, |text| parts(text, begin, end).find(|part| !known.contains(part)))
+}
+
+/// What stands between two marks, wherever it does.
+fn parts<'t, 'm>(text: &'t str, begin: &'m str, end: &'m str) -> impl Iterator<Item = &'t str> {
+    text.split(begin).skip(1).filter_map(move |rest| rest.split_once(end)).map(|(part, _)| part)
 }
 
 fn is_empty(value: &Value<'_>) -> bool {
