@@ -51,6 +51,8 @@ pub(crate) enum Function {
     Json,
     /// `pick(list, 'name', 'x', 'value')`: the value of the member of a list whose name is x.
     Pick,
+    /// `item(x, 0)`: one item of a list, counted from 0; a value that is no list is the only one.
+    Item,
     /// `band(x, 0, 1, 4, 2)`: what stands behind the last bound that x reaches.
     Band,
     /// `added(new, old, 'id=', ',')`: the first part between the two marks that the old text has not.
@@ -68,7 +70,7 @@ pub(crate) enum Function {
 }
 
 /// Name, function, fewest and most arguments.
-const FUNCTIONS: [(&str, Function, usize, usize); 27] = [
+const FUNCTIONS: [(&str, Function, usize, usize); 28] = [
     ("text", Function::Text, 1, 1),
     ("integer", Function::Integer, 1, 1),
     ("bool", Function::Bool, 1, 1),
@@ -89,6 +91,7 @@ const FUNCTIONS: [(&str, Function, usize, usize); 27] = [
     ("join", Function::Join, 2, 9),
     ("json", Function::Json, 1, 2),
     ("pick", Function::Pick, 4, 9),
+    ("item", Function::Item, 2, 2),
     ("band", Function::Band, 3, 41),
     ("added", Function::Added, 4, 4),
     ("each", Function::Each, 2, 2),
@@ -198,13 +201,8 @@ fn call<'r>(function: Function, arguments: &'r [Expression], row: &View<'_, 'r>)
         Function::Choose => choose(&argument(0), arguments, row),
         Function::AfterLast => map_text(argument(0), |text| after_last(text, literal(1))),
         Function::BeforeFirst => map_text(argument(0), |text| text.split_once(literal(1)).map(|(head, _)| head)),
-        Function::Part => {
-            let number = match arguments.get(2) {
-                Some(Expression::Number(number)) => usize::try_from(*number).unwrap_or(usize::MAX),
-                _ => 0,
-            };
-            map_text(argument(0), |text| text.split(literal(1)).nth(number))
-        }
+        Function::Part => map_text(argument(0), |text| text.split(literal(1)).nth(number(arguments, 2))),
+        Function::Item => item(argument(0), number(arguments, 1)),
         Function::Lower | Function::Upper => match argument(0) {
             Value::Text(text) if function == Function::Lower => Value::Text(Cow::Owned(text.to_lowercase())),
             Value::Text(text) => Value::Text(Cow::Owned(text.to_uppercase())),
@@ -342,6 +340,35 @@ fn band<'r>(value: &Value<'r>, arguments: &'r [Expression], row: &View<'_, 'r>) 
         Some([_, then]) => evaluate(then, row),
         _ => Value::Absent,
     }
+}
+
+/// The number that an argument is.
+fn number(arguments: &[Expression], at: usize) -> usize {
+    match arguments.get(at) {
+        Some(Expression::Number(number)) => usize::try_from(*number).unwrap_or(usize::MAX),
+        _ => 0,
+    }
+}
+
+/// One item of a list, counted from 0.
+fn item(value: Value<'_>, number: usize) -> Value<'_> {
+    match value {
+        Value::List(list) => nth(list, number).unwrap_or(Value::Absent),
+        Value::Json(ref json) if json.first() == Some(&b'[') => nth(json, number).map_or(Value::Absent, made),
+        value if number == 0 => value,
+        _ => Value::Absent,
+    }
+}
+
+fn nth(list: &[u8], number: usize) -> Option<Value<'_>> {
+    let (mut at, mut found) = (0, None);
+    each_item(list, &mut |item| {
+        if at == number {
+            found = Some(item);
+        }
+        at += 1;
+    });
+    found
 }
 
 /// The first part of a text between two marks that does not stand between them in the old text too.
