@@ -157,13 +157,13 @@ impl Chains {
         let fits = |link: &Link| keys_of(link).any(|known| known == key) && is_other(&link.parent, principal);
         match key {
             LinkKey::Credential(_) => {
-                // Who issued it says more than whose it is. It is issued once: its link counts even when
-                // clocks disagree a little.
+                // It is issued once: its link counts even when clocks disagree a little. Who issued it says
+                // more than whose it is; of two records of one issue, the one that names the credential of
+                // the issuer says more.
                 let is_issued = |link: &Link| link.kind != LinkKind::Same && fits(link);
-                self.latest(numbers, at, &is_issued)
-                    .or_else(|| self.first(numbers, &is_issued))
-                    .or_else(|| self.latest(numbers, at, &fits))
-                    .or_else(|| self.first(numbers, &fits))
+                let is_told = |link: &Link| !link.parent.credential.is_empty() && is_issued(link);
+                let tells: [&dyn Fn(&Link) -> bool; 3] = [&is_told, &is_issued, &fits];
+                tells.into_iter().find_map(|tells| self.latest(numbers, at, tells).or_else(|| self.first(numbers, tells)))
             }
             LinkKey::Alias(..) => self.latest(numbers, at, &fits).or_else(|| self.first(numbers, &fits)),
             LinkKey::Uid(..) => self.latest(numbers, at, &fits),
@@ -282,6 +282,15 @@ mod tests {
         check(&links[..1], &token, 5, &["Same Credential 7 10"]);
         check(&links[1..], &token, 20, &[]);
         check(&links[1..], &named("forge", "7"), 20, &["Assumed Subject elsewhere 10"]);
+    }
+
+    #[test]
+    fn of_two_records_of_one_issue_the_one_with_a_credential_counts() {
+        let links = [
+            link(10, LinkKind::Assumed, principal("session", ""), principal("key", "caller")),
+            link(10, LinkKind::Assumed, principal("session", ""), named("cloud", "id of the caller")),
+        ];
+        check(&links, &principal("session", ""), 20, &["Assumed Credential caller 10"]);
     }
 
     #[test]
