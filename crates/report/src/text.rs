@@ -17,11 +17,13 @@ const TACTIC_COLUMNS_MAX: usize = 23;
 /// Longest story, in lines.
 const LINES_MAX: usize = 60;
 /// Steps shown of one thread.
-const STEPS_MAX: usize = 12;
+const STEPS_MAX: usize = 16;
 /// Credentials shown that the lead of a thread came to.
 const THROUGH_MAX: usize = 4;
 /// Rules counted by name.
-const RULES_MAX: usize = 4;
+const RULES_MAX: usize = 6;
+/// Lines of the counts beside those of rules.
+const COUNTS_LINES: usize = 5;
 /// Threads told in full.
 const THREADS_TOLD_MAX: usize = 2;
 /// Other threads that get one line.
@@ -41,9 +43,14 @@ pub fn text(story: &Story, words: &dyn Words, zone: &Zone, activity: &ActivityOf
     }
     others(&mut page, story, told, words, zone);
     unseen(&mut page, story, words, zone);
-    counts(&mut page, story, words);
-    unread(&mut page, story, words);
-    next(&mut page, story, words);
+    let mut tail = Page { lines: Vec::new() };
+    unread(&mut tail, story, words);
+    next(&mut tail, story, words);
+    // What to do next is told in any case: counts take the room that is left.
+    let used = page.lines.len() + tail.lines.len() + COUNTS_LINES;
+    counts(&mut page, story, words, LINES_MAX.saturating_sub(used).clamp(1, RULES_MAX));
+    page.lines.truncate(LINES_MAX.saturating_sub(tail.lines.len()));
+    page.lines.append(&mut tail.lines);
     page.finish()
 }
 
@@ -380,7 +387,7 @@ fn unseen(page: &mut Page, story: &Story, words: &dyn Words, zone: &Zone) {
     }
 }
 
-fn counts(page: &mut Page, story: &Story, words: &dyn Words) {
+fn counts(page: &mut Page, story: &Story, words: &dyn Words, rules_max: usize) {
     if story.findings == 0 {
         return;
     }
@@ -388,7 +395,7 @@ fn counts(page: &mut Page, story: &Story, words: &dyn Words) {
     let mut rules: Vec<(&RuleFacts, u64)> =
         story.by_rule.iter().filter_map(|(rule, count)| Some((story.rules.get(*rule as usize)?, *count))).collect();
     rules.sort_by(|a, b| b.0.severity.cmp(&a.0.severity).then(b.1.cmp(&a.1)).then(a.0.id.cmp(&b.0.id)));
-    for (rule, count) in rules.iter().take(RULES_MAX) {
+    for (rule, count) in rules.iter().take(rules_max) {
         page.line(&format!(
             "  {:>6}  {:<9} {} [{}]",
             number(*count, words),
@@ -397,9 +404,9 @@ fn counts(page: &mut Page, story: &Story, words: &dyn Words) {
             rule.techniques.join(" ")
         ));
     }
-    if rules.len() > RULES_MAX {
-        let rest: u64 = rules.iter().skip(RULES_MAX).map(|(_, count)| count).sum();
-        let hidden = (rules.len() - RULES_MAX).to_string();
+    if rules.len() > rules_max {
+        let rest: u64 = rules.iter().skip(rules_max).map(|(_, count)| count).sum();
+        let hidden = (rules.len() - rules_max).to_string();
         page.line(&words.label("counts.more", &[("findings", &number(rest, words)), ("rules", &hidden)]));
     }
     let mut techniques = std::collections::BTreeMap::new();
