@@ -1,5 +1,6 @@
 //! The story for a terminal: at most 60 lines of 100 columns, plain characters only.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
@@ -20,6 +21,8 @@ const LINES_MAX: usize = 60;
 const STEPS_MAX: usize = 16;
 /// Credentials shown that the lead of a thread came to.
 const THROUGH_MAX: usize = 4;
+/// One minute, in milliseconds.
+const MINUTE: i64 = 60_000;
 /// Rules counted by name.
 const RULES_MAX: usize = 6;
 /// Lines of the counts beside those of rules.
@@ -142,7 +145,7 @@ fn head(page: &mut Page, story: &Story, words: &dyn Words, zone: &Zone) {
         (_, _, 1) => "head.one",
         _ => "head.many",
     };
-    page.line(&words.label(
+    let found = words.label(
         key,
         &[
             ("threads", &number(serious, words)),
@@ -151,7 +154,8 @@ fn head(page: &mut Page, story: &Story, words: &dyn Words, zone: &Zone) {
             ("logs", &logs.join(", ")),
             ("files", &number(facts.files, words)),
         ],
-    ));
+    );
+    page.wrap(&found, 2);
     if facts.events > 0 {
         page.line(&words.label(
             "head.span",
@@ -292,7 +296,7 @@ fn steps(page: &mut Page, thread: &Thread, rules: &[RuleFacts], words: &dyn Word
         // Each rule once before any rule twice; the order of time stays.
         let mut seen = BTreeSet::new();
         shown.retain(|line| seen.insert(line.rule));
-        shown.truncate(STEPS_MAX);
+        thin(&mut shown);
     }
     page.line(&words.label("thread.steps", &[("day", &day)]));
     let tactics = shown.iter().map(|line| words.tactic(&line.tactic).chars().count());
@@ -317,6 +321,21 @@ fn steps(page: &mut Page, thread: &Thread, rules: &[RuleFacts], words: &dyn Word
     if hidden > 0 {
         page.line(&words.label("thread.more", &[("count", &hidden.to_string())]));
     }
+}
+
+/// Leaves as many steps as are shown: the worst, and of equals those that stand alone in their minute, so
+/// that the end of a story is told like its beginning.
+fn thin(steps: &mut Vec<&&Line>) {
+    let mut before = None;
+    let ranks = steps.iter().enumerate().map(|(number, line)| {
+        let minute = line.first / MINUTE;
+        (Reverse(line.severity), before.replace(minute) == Some(minute), number)
+    });
+    let mut ranks: Vec<(Reverse<Severity>, bool, usize)> = ranks.collect();
+    ranks.sort();
+    let kept: BTreeSet<usize> = ranks.into_iter().take(STEPS_MAX).map(|(.., number)| number).collect();
+    let mut number = 0..;
+    steps.retain(|_| number.next().is_some_and(|number| kept.contains(&number)));
 }
 
 fn others(page: &mut Page, story: &Story, told: usize, words: &dyn Words, zone: &Zone) {
@@ -455,7 +474,7 @@ fn next(page: &mut Page, story: &Story, words: &dyn Words) {
     let Some(thread) = story.threads.first() else {
         return;
     };
-    let Some(line) = thread.lines.iter().max_by_key(|line| (line.severity, std::cmp::Reverse(line.first))) else {
+    let Some(line) = thread.lines.iter().max_by_key(|line| (line.severity, Reverse(line.first))) else {
         return;
     };
     let response = story.rules.get(line.rule as usize).map(|rule| words.language().response(rule)).unwrap_or_default();
