@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vigie_detect::{LogName, LogQuery, Partition, RuleSet};
-use vigie_model::{Column, LogType};
+use vigie_model::{Column, EventFacts, LogType, Principal};
 use vigie_normalise::{LogSource, Mapping, Mark, Programme, Wrapper};
 use vigie_record::{Export, LineForms, LineSet, PathSet, Row, SlotId, Value, Walk};
 
@@ -123,6 +123,22 @@ impl Lane {
         }
     }
 
+    /// Who acts in an event of the lane, as links name it.
+    pub fn principal(&self, event: &EventFacts) -> Principal {
+        Principal {
+            credential: event.credential.clone(),
+            uid: event.actor_uid.clone(),
+            space: self.programme.as_ref().map_or(self.log.product(), Programme::space).to_owned(),
+            name: event.actor.clone(),
+            person: String::new(),
+        }
+    }
+
+    /// Whether a record of the lane may name who acts through its actor.
+    pub(crate) fn has_acts(&self) -> bool {
+        self.programme.as_ref().is_some_and(Programme::has_acts)
+    }
+
     /// Where the events of the lane have an OCSF path.
     pub(crate) fn slot(&self, path: &str) -> Option<SlotId> {
         self.wanted.slot(path)
@@ -194,6 +210,12 @@ pub struct Lanes {
 }
 
 impl Lanes {
+    /// Who acts in an event, as links name it.
+    pub fn principal(&self, event: &EventFacts) -> Principal {
+        let lane = self.lanes.iter().find(|lane| lane.log.0 == event.log);
+        lane.map(|lane| lane.principal(event)).unwrap_or_default()
+    }
+
     /// A lane for each mapping; every record finds its own. Logs that take what no other does come last.
     pub fn mapped(mappings: &[Mapping], rules: &RuleSet) -> Lanes {
         let mut envelope_keys: Vec<String> = mappings.iter().flat_map(|mapping| mapping.envelope_keys.clone()).collect();

@@ -4,6 +4,7 @@ use std::io;
 
 use hashbrown::HashSet;
 use vigie_detect::{Match, RuleSet, Scratch};
+use vigie_estate::{LinkKey, keys_behind, keys_of};
 use vigie_model::limits::{SPILL_BYTES, WANTED_PRINCIPALS_MAX};
 use vigie_model::{Event, EventFacts, EventId, Evidence, Link, Millis, NameSpace, Tenant};
 use vigie_record::{AFTER_END, Cut, OneLine, Row};
@@ -11,6 +12,7 @@ use vigie_record::{AFTER_END, Cut, OneLine, Row};
 use crate::admit::Batch;
 use crate::find::{Finder, Found, INSIDE_MAX};
 use crate::hunt::Documents;
+use crate::kinship::{Pairs, number_of};
 use crate::lane::{Lane, Lanes, PROGRAMME, RULES};
 use crate::outcome::{Explained, Outcome, Reject, RejectReason};
 use crate::pack::{Reader, Texts, Writer};
@@ -114,6 +116,7 @@ pub(crate) struct Worker<'a> {
     names: Vec<NameSpace>,
     /// Events by lane.
     counts: Vec<u64>,
+    pairs: Pairs,
 }
 
 /// What one worker keeps for the pass in the order of time.
@@ -126,7 +129,7 @@ pub(crate) struct Sorted {
     pub(crate) feeds: Sorter,
     /// Links, by what they issued.
     pub(crate) links: Sorter,
-    /// Who acts in events with matches: [`principal_key`].
+    /// What leads behind who acts in events with matches: [`number_of`].
     pub(crate) wanted: HashSet<u64>,
     /// Texts of what is packed.
     pub(crate) texts: Texts,
@@ -143,11 +146,6 @@ impl Sorted {
             texts: Texts::default(),
         }
     }
-}
-
-/// What names a principal in the search for who stands behind it: its credential, else its id.
-pub(crate) fn principal_key(credential: &str, uid: &str) -> u64 {
-    if credential.is_empty() { !vigie_record::hash_text(uid.as_bytes()) } else { vigie_record::hash_text(credential.as_bytes()) }
 }
 
 /// Where a record stands.
@@ -205,6 +203,7 @@ impl<'a> Worker<'a> {
             fed: Vec::new(),
             names: shared.lanes.lanes.iter().map(|lane| NameSpace::new(shared.tenant, &lane.log)).collect(),
             counts: vec![0; shared.lanes.lanes.len()],
+            pairs: Pairs::default(),
         }
     }
 
@@ -494,7 +493,7 @@ impl<'a> Worker<'a> {
         self.outcome.note(event.occurred);
         let (actor, is_refused) = match &lane.programme {
             Some(programme) => {
-                if let Some(link) = programme.link(&lane.walk.view(row, PROGRAMME), event) {
+                for link in programme.links(&lane.walk.view(row, PROGRAMME), event) {
                     self.link(&link)?;
                 }
                 self.outcome.note_account(programme.account(event));
@@ -510,12 +509,11 @@ impl<'a> Worker<'a> {
         self.sorted.ids.push(id.0, &payload)
     }
 
-    /// Keeps a link under the credential that it issued, and under the identity.
+    /// Keeps a link under what it issued.
     fn link(&mut self, link: &Link) -> io::Result<()> {
-        let child = &link.child;
-        for (credential, uid) in [(child.credential.as_str(), ""), ("", child.uid.as_str())] {
-            if !(credential.is_empty() && uid.is_empty()) {
-                self.sorted.links.push_value(u128::from(principal_key(credential, uid)), &[], link)?;
+        if self.pairs.is_news(link) {
+            for key in keys_of(link) {
+                self.sorted.links.push_value(u128::from(number_of(key)), &[], link)?;
             }
         }
         Ok(())
@@ -562,7 +560,9 @@ impl<'a> Worker<'a> {
         let facts = EventFacts { delivered: place.delivered, ..facts_of(lane, id, row, event) };
         let Sorted { hits, feeds, wanted, texts, .. } = &mut self.sorted;
         if wanted.len() < WANTED_PRINCIPALS_MAX {
-            wanted.insert(principal_key(&facts.credential, &facts.actor_uid));
+            let who = lane.principal(&facts);
+            let keys = keys_behind(&who, facts.occurred).filter(|key| lane.has_acts() || !matches!(key, LinkKey::Act(..)));
+            wanted.extend(keys.map(number_of));
         }
         if !self.fed.is_empty() {
             feeds.push_with(id.0, |out| {
