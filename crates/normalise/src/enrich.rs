@@ -30,7 +30,7 @@ pub const MMDB_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// Rows of the tables of one enrichment.
 pub const TABLE_ROWS_MAX: usize = 1_000_000;
 /// Bytes of one cell, and of one key.
-const CELL_BYTES_MAX: usize = 1024;
+const CELL_BYTES_MAX: usize = vigie_model::limits::EVIDENCE_VALUE_BYTES_MAX;
 /// What is found for one event: more is left out.
 const HITS_MAX: usize = 64;
 
