@@ -304,24 +304,24 @@ impl Declaration {
         let mut gathered = Gathered::default();
         let is_timed = kind == Kind::Windows;
         for (number, file) in files.iter().enumerate() {
-            let Some(section) = sections.iter().find(|section| section.file == file.name) else {
-                continue;
-            };
-            let reading = Reading { section, gives: &self.gives, is_timed, place: &file.place };
-            // A key that cannot be read costs its row, and is told when all rows are read.
-            let mut strange = Vec::new();
-            reading.read(&file.bytes, faults, &mut |row| {
-                let line = row.line;
-                for key in self.keys(kind, row) {
-                    match key {
-                        Ok((key, cells)) => gathered.add(key, cells, (number, line), section.repeats, files)?,
-                        Err(why) => strange.push((line, why)),
+            // A file may hold several lists, each with its section.
+            for section in sections.iter().filter(|section| section.file == file.name) {
+                let reading = Reading { section, gives: &self.gives, is_timed, place: &file.place };
+                // A key that cannot be read costs its row, and is told when all rows are read.
+                let mut strange = Vec::new();
+                reading.read(&file.bytes, faults, &mut |row| {
+                    let line = row.line;
+                    for key in self.keys(kind, row) {
+                        match key {
+                            Ok((key, cells)) => gathered.add(key, cells, (number, line), section.repeats, files)?,
+                            Err(why) => strange.push((line, why)),
+                        }
                     }
-                }
-                Ok(())
-            })?;
-            let unit = if file.name.ends_with(".json") { "item" } else { "line" };
-            strange.iter().for_each(|(line, why)| faults.add(&file.place, unit, *line, why));
+                    Ok(())
+                })?;
+                let unit = if file.name.ends_with(".json") { "item" } else { "line" };
+                strange.iter().for_each(|(line, why)| faults.add(&file.place, unit, *line, why));
+            }
         }
         if let (true, Some(first)) = (gathered.rows.is_empty(), faults.named.first()) {
             let what = format!("no row can be read; the first: {}", first.what.replace("; this row is left out", ""));

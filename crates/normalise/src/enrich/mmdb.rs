@@ -64,7 +64,8 @@ impl Cell {
             (GiveKind::Text, Cell::Integer(number)) => Some(Cell::Text(number.to_string().into())),
             (GiveKind::Text, Cell::Flag(flag)) => Some(Cell::Text(flag.to_string().into())),
             (GiveKind::Integer, Cell::Integer(number)) => Some(Cell::Integer(number)),
-            (GiveKind::Integer, Cell::Text(text)) => text.trim().parse().ok().map(Cell::Integer),
+            // Numbers of autonomous systems are often written with their letters (RFC 5396).
+            (GiveKind::Integer, Cell::Text(text)) => text.trim().trim_start_matches("AS").parse().ok().map(Cell::Integer),
             (GiveKind::Boolean, Cell::Flag(flag)) => Some(Cell::Flag(flag)),
             (GiveKind::Boolean, Cell::Text(text)) => text.trim().to_ascii_lowercase().parse().ok().map(Cell::Flag),
             (GiveKind::Boolean, Cell::Integer(number)) => Some(Cell::Flag(number != 0)),

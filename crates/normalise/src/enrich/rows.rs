@@ -80,9 +80,15 @@ impl Reading<'_> {
         ContentError::new(self.place, what)
     }
 
-    /// The name that a column of the declaration has in this file.
+    /// The name that a column of the declaration has in this file; `a|b` is the first of these with a value.
     fn own<'n>(&'n self, column: &'n str) -> &'n str {
         self.section.columns.get(column).map_or(column, String::as_str)
+    }
+
+    /// The values of a column of the declaration in a row.
+    fn values(&self, column: &str, get: &Column<'_>) -> Vec<String> {
+        let values = |name: &str| get(name).into_iter().filter(|text| !text.is_empty()).collect::<Vec<String>>();
+        self.own(column).split('|').map(values).find(|values| !values.is_empty()).unwrap_or_default()
     }
 
     fn csv(&self, text: &str, faults: &mut Faults, take: &mut Take<'_>) -> Result<(), ContentError> {
@@ -187,6 +193,7 @@ impl Reading<'_> {
 
     /// A table lacks what it is found by, or all that it should give.
     fn check_columns(&self, has: &dyn Fn(&str) -> bool, there: &str) -> Result<(), ContentError> {
+        let is_there = |column: &str| self.own(column).split('|').any(has);
         let lacks = |column: &str| {
             Err(self.wrong(format!("has no column `{column}`, by which its rows are found; its columns are `{there}`")))
         };
@@ -194,12 +201,12 @@ impl Reading<'_> {
         let needed = times.into_iter().filter(|_| self.is_timed).chain(self.section.key());
         for column in needed {
             // Windows for all events need no key.
-            if !has(self.own(column)) && !(self.is_timed && self.section.key() == Some(column)) {
+            if !is_there(column) && !(self.is_timed && self.section.key() == Some(column)) {
                 return lacks(self.own(column));
             }
         }
         let given =
-            |give: &Give| give.column.split('|').any(|column| self.section.fixed.contains_key(column) || has(self.own(column)));
+            |give: &Give| give.column.split('|').any(|column| self.section.fixed.contains_key(column) || is_there(column));
         if self.gives.iter().any(given) {
             return Ok(());
         }
@@ -209,9 +216,8 @@ impl Reading<'_> {
 
     /// A row, by the values of its columns.
     fn row(&self, line: usize, get: &Column<'_>) -> Result<Row, String> {
-        let one = |column: &str| get(self.own(column)).into_iter().next().filter(|text| !text.is_empty());
-        let mut keys: Vec<String> = self.section.key().map(|key| get(self.own(key))).unwrap_or_default();
-        keys.retain(|key| !key.is_empty());
+        let one = |column: &str| self.values(column, get).into_iter().next();
+        let mut keys: Vec<String> = self.section.key().map(|key| self.values(key, get)).unwrap_or_default();
         if let Some(long) = keys.iter().find(|key| key.len() > CELL_BYTES_MAX) {
             return Err(format!("its key has {} bytes, and may have {CELL_BYTES_MAX}", long.len()));
         }
