@@ -12,6 +12,7 @@ mod claims;
 mod collection;
 mod command;
 mod demo;
+mod enrichment;
 mod french;
 mod fuzz;
 mod lines;
