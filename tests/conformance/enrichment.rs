@@ -6,10 +6,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde_json::{Value, json};
 use vigie_normalise::{Declaration, Enrichments, TableFile};
-use vigie_tests::oracle;
+use vigie_tests::{corpus, oracle};
 
 use crate::harness::content;
 
+/// Where the corpus has the database.
+const DATABASE: &str = "enrichment/iptoasn-country.mmdb";
 /// Addresses that are compared.
 const ADDRESSES: u64 = 20_000;
 
@@ -125,11 +127,12 @@ fn next(state: &mut u64) -> u64 {
 
 #[test]
 fn countries_are_those_of_the_plainest_reader() {
+    if corpus().is_some_and(|corpus| !corpus.join(DATABASE).is_file()) {
+        println!("oracle country_database: skipped: the corpus has no database of countries");
+        return;
+    }
     oracle("country_database", |corpus| {
-        let Ok(bytes) = std::fs::read(corpus.join("enrichment/iptoasn-country.mmdb")) else {
-            println!("oracle country_database: skipped: no database of countries is in the corpus");
-            return;
-        };
+        let bytes = std::fs::read(corpus.join(DATABASE)).unwrap();
         let text = std::fs::read_to_string(content().join("enrichments/country/enrichment.toml")).unwrap();
         let declaration = Declaration::parse("country", "enrichment.toml", &text).unwrap();
         let table = TableFile { name: "country.mmdb".to_owned(), place: "country.mmdb".to_owned(), bytes: bytes.clone() };
