@@ -39,7 +39,9 @@ struct Told {
 
 impl Loaded {
     /// Which tables are loaded, with their rows and ages.
-    pub(crate) fn summary(&self, now: Millis) -> String {
+    pub(crate) fn summary(&self) -> String {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let now = Millis::try_from(now).unwrap_or(Millis::MAX);
         if self.tables.is_empty() {
             return "no table is loaded".to_owned();
         }

@@ -122,6 +122,9 @@ fn set_up(content: &Content, options: &HuntOptions) -> Result<Setup, Error> {
     }
     let mappings = content.mappings()?;
     let loaded = crate::enrichments::load(content, options.enrichments.as_deref())?;
+    if options.enrichments.is_some() {
+        note(format_args!("tables: {}", loaded.summary()));
+    }
     loaded.faults.iter().for_each(|fault| note(format_args!("vigie: {fault}")));
     let mut lanes = Lanes::enriched(&mappings, &rules, &loaded.enrichments);
     if let Some(name) = &options.log {

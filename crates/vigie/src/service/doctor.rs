@@ -12,7 +12,7 @@ use crate::enrichments;
 use crate::error::{Error, FOUND};
 use crate::output::line;
 use crate::service::config::{Config, Given};
-use crate::service::data::{DataFolder, free_bytes, now};
+use crate::service::data::{DataFolder, free_bytes};
 use crate::service::place::network_kind;
 
 /// Flushes that are timed.
@@ -119,8 +119,8 @@ fn tables(data: &Path) -> Check {
     let (is_well, sentence) = match loaded {
         Err(error) => (false, error.to_string()),
         Ok(loaded) => match loaded.faults.first() {
-            None => (true, loaded.summary(now())),
-            Some(first) => (false, format!("{}; {first}", loaded.summary(now()))),
+            None => (true, loaded.summary()),
+            Some(first) => (false, format!("{}; {first}", loaded.summary())),
         },
     };
     Check { name: "tables", is_well, sentence }

@@ -62,7 +62,7 @@ struct Loaded {
 
 impl Loaded {
     fn new(hash: String, tables: &enrichments::Loaded) -> Loaded {
-        let (summary, faults) = (tables.summary(now()), tables.faults.clone());
+        let (summary, faults) = (tables.summary(), tables.faults.clone());
         Loaded { hash, at: now(), trouble: None, tables: summary, faults }
     }
 }
