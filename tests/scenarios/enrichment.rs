@@ -69,12 +69,20 @@ fn a_rule_on_a_country_fires_where_a_table_gives_it() {
     assert_eq!(data["src_endpoint.autonomous_system.name"], "Example Hosting", "{finding}");
     let told = case.enriched(&[]);
     assert!(told.out.contains("203.0.113.77 (AX, Example Hosting)"), "{}", told.out);
-
-    // Without a table nobody knows, and the report says so.
+    // Without a table nobody knows.
     let ran = case.hunt(&["-o", "ndjson"]);
     assert!(ran.code == 0 && ran.out.is_empty(), "{}{}", ran.out, ran.err);
+}
+
+#[test]
+fn a_rule_that_needs_a_table_is_blind_without_it() {
+    let rule = RULE.replace("src_endpoint.location.country: AX", "enrichments.data.account_owner: Shop team");
+    let case = Case::new(&format!("{rule}vigie: {{providers: [aws]}}\n"));
     let told = case.hunt(&[]);
     assert!(told.code == 0 && told.out.contains("From the islands"), "{}", told.out);
+    let told = case.enriched(&["-o", "ndjson"]);
+    assert!(told.code == 3 && told.out.lines().count() == 2, "{}{}", told.out, told.err);
+    assert!(told.err.contains("account_owners (1 rows, 0 days old)"), "{}", told.err);
 }
 
 #[test]
