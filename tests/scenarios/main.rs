@@ -13,6 +13,7 @@ mod claims;
 mod collection;
 mod command;
 mod demo;
+mod enrichment;
 mod french;
 mod fuzz;
 mod lines;

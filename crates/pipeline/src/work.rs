@@ -5,8 +5,9 @@ use std::io;
 use hashbrown::HashSet;
 use vigie_detect::{Match, RuleSet, Scratch};
 use vigie_estate::{LinkKey, keys_behind, keys_of};
-use vigie_model::limits::{SPILL_BYTES, WANTED_PRINCIPALS_MAX};
+use vigie_model::limits::{EVIDENCE_FIELDS_MAX, SPILL_BYTES, WANTED_PRINCIPALS_MAX};
 use vigie_model::{Event, EventFacts, EventId, Evidence, Link, Millis, NameSpace, Tenant};
+use vigie_normalise::Enriching;
 use vigie_record::{AFTER_END, Cut, OneLine, Row};
 
 use crate::admit::Batch;
@@ -464,10 +465,12 @@ impl<'a> Worker<'a> {
             self.outcome.out_of_time += 1;
             return Ok(Fate::Kept);
         }
+        lane.enricher.enrich(event);
         self.keep(number, lane, id, row, event)?;
-        if let (Some(told), Some(programme)) = (self.shared.documents, &lane.programme) {
-            let raw = place.line.unwrap_or_else(|| row.record());
-            told(place.file, &lane.log, &programme.document_of(&lane.walk.view(row, PROGRAMME), raw))?;
+        if let Some(told) = self.shared.documents
+            && let Some(document) = document_of(lane, row, place)
+        {
+            told(place.file, &lane.log, &document)?;
         }
         self.judge(number, lane, row, event);
         if row.has_duplicate_key()
@@ -477,6 +480,7 @@ impl<'a> Worker<'a> {
             let mut other = Event::default();
             if programme.shape(&lane.walk.view(row, PROGRAMME).last(), &mut other) {
                 other.occurred = event.occurred;
+                lane.enricher.enrich(&mut other);
                 self.judge(number, lane, row, &other);
             }
         }
@@ -572,6 +576,8 @@ impl<'a> Worker<'a> {
             })?;
         }
         if !self.reported.is_empty() {
+            let about = lane.about.about(event);
+            self.reported.iter_mut().for_each(|hit| add_evidence(&mut hit.evidence, &about));
             hits.push_with(id.0, |out| {
                 let mut writer = Writer::new(texts, self.number, place.delivered, out);
                 writer.facts(&facts);
@@ -580,6 +586,23 @@ impl<'a> Worker<'a> {
         }
         Ok(())
     }
+}
+
+/// Adds what tables say of an event to what made a rule match it.
+fn add_evidence(evidence: &mut Vec<Evidence>, about: &[(String, String)]) {
+    for (field, value) in about {
+        let is_new = evidence.iter().all(|known| known.field != *field || known.value != *value);
+        if is_new && evidence.len() < EVIDENCE_FIELDS_MAX {
+            evidence.push(Evidence { field: field.clone(), value: value.clone() });
+        }
+    }
+}
+
+/// The whole event of a record, with what tables say of it; none of a log without a mapping.
+fn document_of(lane: &Lane, row: &Row<'_>, place: Place<'_>) -> Option<String> {
+    let raw = place.line.unwrap_or_else(|| row.record());
+    let programme = lane.programme.as_ref()?;
+    Some(programme.enriched_document(&lane.walk.view(row, PROGRAMME), raw, Enriching::Tables(&lane.enrichments)))
 }
 
 fn facts_of(lane: &Lane, id: EventId, row: &Row<'_>, event: &Event<'_>) -> EventFacts {
@@ -595,7 +618,7 @@ fn explain(lane: &Lane, row: &Row<'_>, hits: &[Reported], place: Place<'_>) -> E
         file: place.file.to_owned(),
         log: lane.log.0.clone(),
         record: String::from_utf8_lossy(raw).into_owned(),
-        document: lane.programme.as_ref().map(|programme| programme.document_of(&lane.walk.view(row, PROGRAMME), raw)),
+        document: document_of(lane, row, place),
         matches: hits.iter().map(|hit| (hit.rule, hit.silenced_by, hit.evidence.clone())).collect(),
     }
 }

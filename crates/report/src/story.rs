@@ -55,6 +55,8 @@ pub struct Thread {
     pub last: Millis,
     /// Addresses, and events of findings from each.
     pub addresses: BTreeMap<String, u64>,
+    /// What tables say of addresses: country, network, owner.
+    pub origins: BTreeMap<String, String>,
     /// Programs.
     pub user_agents: BTreeMap<String, u64>,
     /// Accounts.
@@ -226,7 +228,26 @@ impl StoryBuilder {
     }
 }
 
+/// Where what is said of the address of a finding stands among its evidence.
+const ORIGIN_FIELDS: [&str; 3] =
+    ["src_endpoint.location.country", "src_endpoint.autonomous_system.name", "src_endpoint.owner.name"];
+
+/// What is said of the address that a finding came from.
+fn origin(finding: &Finding) -> Option<String> {
+    let said = |field: &&str| finding.evidence.iter().find(|known| known.field == *field).map(|known| known.value.as_str());
+    let parts: Vec<&str> = ORIGIN_FIELDS.iter().filter_map(said).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
 impl Thread {
+    /// An address with what tables say of it.
+    pub(crate) fn origin_of(&self, address: &str) -> String {
+        match self.origins.get(address) {
+            Some(origin) => format!("{address} ({origin})"),
+            None => address.to_owned(),
+        }
+    }
+
     fn new(lead: Principal, behind: Vec<Step>, finding: &Finding) -> Thread {
         Thread {
             lead,
@@ -237,6 +258,7 @@ impl Thread {
             first: finding.first,
             last: finding.last,
             addresses: BTreeMap::new(),
+            origins: BTreeMap::new(),
             user_agents: BTreeMap::new(),
             accounts: BTreeSet::new(),
             targets: BTreeMap::new(),
@@ -262,6 +284,9 @@ impl Thread {
         self.last = self.last.max(finding.last);
         *self.rules.entry(finding.rule).or_default() += 1;
         count(&mut self.addresses, &event.address);
+        if self.origins.len() < NAMES_MAX && !self.origins.contains_key(&event.address) {
+            self.origins.extend(origin(finding).map(|origin| (event.address.clone(), origin)));
+        }
         count(&mut self.user_agents, &event.user_agent);
         count(&mut self.targets, &event.target);
         if !event.account.is_empty() && self.accounts.len() < NAMES_MAX {

@@ -191,7 +191,7 @@ fn tell(page: &mut Page, thread: &Thread, rules: &[RuleFacts], words: &dyn Words
         ],
     ));
     who(page, thread, words, zone);
-    let addresses: Vec<String> = thread.addresses.keys().take(3).cloned().collect();
+    let addresses: Vec<String> = thread.addresses.keys().take(3).map(|address| thread.origin_of(address)).collect();
     let more = thread.addresses.len().saturating_sub(addresses.len());
     let mut from = addresses.join(", ");
     if more > 0 {

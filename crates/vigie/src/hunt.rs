@@ -114,7 +114,12 @@ fn set_up(content: &Content, options: &HuntOptions) -> Result<Setup, Error> {
         return Err(Error::Failed(format!("{first}{rest}")));
     }
     let mappings = content.mappings()?;
-    let mut lanes = Lanes::mapped(&mappings, &rules);
+    let loaded = crate::enrichments::load(content, options.enrichments.as_deref())?;
+    if options.enrichments.is_some() {
+        note(format_args!("tables: {}", loaded.summary()));
+    }
+    loaded.faults.iter().for_each(|fault| note(format_args!("vigie: {fault}")));
+    let mut lanes = Lanes::enriched(&mappings, &rules, &loaded.enrichments);
     if let Some(name) = &options.log {
         let log = LogType::parse(name).ok_or_else(|| Error::Usage(format!("`{name}` is no log type; write product/service")))?;
         lanes.force(&log, &rules, &content.generic()?);

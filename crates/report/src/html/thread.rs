@@ -62,7 +62,8 @@ fn facts(page: &mut Html, view: &View<'_>, thread: &Thread) {
     }
     fact(page, view, "html.fact.behind", &behind(view, thread));
     if !thread.addresses.is_empty() {
-        fact(page, view, "html.fact.from", &listed(view, thread.addresses.keys().map(String::as_str)));
+        let from: Vec<String> = thread.addresses.keys().map(|address| thread.origin_of(address)).collect();
+        fact(page, view, "html.fact.from", &listed(view, from.iter().map(String::as_str)));
     }
     if let Some((agent, _)) = thread.user_agents.iter().max_by_key(|(_, count)| **count) {
         fact(page, view, "html.fact.program", agent);
