@@ -9,6 +9,7 @@
 
 mod compile;
 mod correlation;
+mod engine;
 mod error;
 mod item;
 mod matcher;

@@ -1,6 +1,7 @@
 //! The rules of one run: parsed, checked, and routed to log types.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, OnceLock};
 
 use rsigma_parser::{CorrelationRule, FilterRule, FilterRuleTarget, Level, LogSource, SigmaRule, parse_sigma_yaml};
 use vigie_model::{RuleFacts, Severity};
@@ -8,8 +9,9 @@ use vigie_record::PathSet;
 
 use crate::compile::{Compiler, Fields};
 use crate::correlation::Correlation;
+use crate::engine::{Engine, Member};
 use crate::error::{Mistake, RuleError};
-use crate::partition::{Member, Partition};
+use crate::partition::Partition;
 use crate::predicate::{Expression, Predicate, Side, Table, Test};
 
 /// One rule file.
@@ -78,6 +80,8 @@ pub struct RuleSet {
     rules: Vec<Rule>,
     correlations: Vec<Correlation>,
     classes: BTreeMap<String, u32>,
+    /// The rules on OCSF events, compiled when a log type first has events.
+    on_events: OnceLock<Arc<Engine>>,
 }
 
 /// The `product` of rules that read OCSF events.
@@ -100,7 +104,8 @@ impl RuleSet {
     /// A rule that cannot run is an error; the others are kept.
     pub fn parse(sources: &[RuleSource], classes: BTreeMap<String, u32>) -> (RuleSet, Vec<RuleError>) {
         let mut errors = Vec::new();
-        let mut set = RuleSet { facts: Vec::new(), rules: Vec::new(), correlations: Vec::new(), classes };
+        let on_events = OnceLock::new();
+        let mut set = RuleSet { facts: Vec::new(), rules: Vec::new(), correlations: Vec::new(), classes, on_events };
         let mut sources: Vec<&RuleSource> = sources.iter().collect();
         sources.sort_by(|a, b| a.place.cmp(&b.place));
         for source in sources {
@@ -335,17 +340,30 @@ impl RuleSet {
     /// Compiles the rules that apply to one log. `taxonomy` gives the record path of a field name
     /// that rules use.
     pub fn partition(&self, query: &LogQuery, taxonomy: &BTreeMap<String, String>) -> Partition {
-        let mut fields = Fields { taxonomy, native: PathSet::new(), ocsf: PathSet::new() };
+        let shared = query.has_events.then(|| Arc::clone(self.on_events.get_or_init(|| Arc::new(self.engine_on_events()))));
+        let ocsf = shared.as_deref().map(|engine| engine.ocsf_paths().clone()).unwrap_or_default();
+        Partition::new(self.engine(Side::Native, query, taxonomy, ocsf), shared)
+    }
+
+    /// The rules on OCSF events: no log type makes a difference to them.
+    fn engine_on_events(&self) -> Engine {
+        let query = LogQuery { names: Vec::new(), has_events: true };
+        self.engine(Side::Ocsf, &query, &BTreeMap::new(), PathSet::new())
+    }
+
+    /// Compiles the rules of one side that apply to a log. `ocsf` are paths that come before those they read.
+    fn engine(&self, side: Side, query: &LogQuery, taxonomy: &BTreeMap<String, String>, ocsf: PathSet) -> Engine {
+        let mut fields = Fields { taxonomy, native: PathSet::new(), ocsf };
         let mut table = Table::default();
         let mut members = Vec::new();
         for (number, rule) in self.rules.iter().enumerate() {
             let Body::Rule(source) = &rule.body else {
                 continue;
             };
-            if matches!(rule.state, RuleState::Inactive(_)) || !applies(&source.logsource, query) {
+            let is_asked = side_of(&source.logsource) == side && applies(&source.logsource, query);
+            if matches!(rule.state, RuleState::Inactive(_)) || !is_asked {
                 continue;
             }
-            let side = side_of(&source.logsource);
             let mut compiler = Compiler { side, fields: &mut fields, table: &mut table };
             let Ok(mut expression) = compiler.detections(&source.detection) else {
                 continue;
@@ -361,7 +379,7 @@ impl RuleSet {
             let extracts = rule.extracts.iter().map(|name| fields.field(side, name)).collect();
             members.push(Member { rule: number, expression, filters, extracts });
         }
-        Partition::new(fields.native, fields.ocsf, table, members)
+        Engine::new(fields.native, fields.ocsf, table, members)
     }
 
     fn filters_of(
