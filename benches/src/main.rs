@@ -13,6 +13,7 @@
 
 mod corpus;
 mod lake;
+mod logs;
 mod mapping;
 mod queries;
 mod rows;
@@ -22,6 +23,9 @@ mod rules;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
+    if std::env::args().nth(1).as_deref() == Some("logs") {
+        return logs::run(std::env::args().nth(2).as_deref());
+    }
     let Some(folder) = vigie_tests::corpus() else {
         println!("bench: skipped: corpus not found");
         return;

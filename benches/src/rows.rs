@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rsigma_eval::event::JsonEvent;
-use vigie_detect::{LogQuery, Match, RuleSet, RuleSource, Scratch};
+use vigie_detect::{LogName, LogQuery, Match, RuleSet, RuleSource, Scratch};
 use vigie_model::{Event, MemorySource};
 use vigie_normalise::Mapping;
 use vigie_pipeline::{Hunt, Lanes, Progress};
@@ -21,13 +21,14 @@ const PASSES: usize = 3;
 /// Passes of ours alone, for profilers.
 const PROFILE_PASSES: usize = 20;
 
-fn cpu() -> Duration {
+/// CPU time of this thread.
+pub fn cpu() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// Median CPU seconds of two pieces of work, run in turn.
-fn pair(mut peer: impl FnMut(), mut ours: impl FnMut()) -> (f64, f64) {
+pub fn pair(mut peer: impl FnMut(), mut ours: impl FnMut()) -> (f64, f64) {
     let (mut theirs, mut mine) = (Vec::new(), Vec::new());
     for _ in 0..PASSES {
         let start = cpu();
@@ -180,8 +181,8 @@ struct Matching {
 
 impl Matching {
     fn new(set: &RuleSet) -> Matching {
-        let query =
-            LogQuery { product: Some("aws".into()), service: Some("cloudtrail".into()), category: None, has_events: false };
+        let name = LogName { product: Some("aws".into()), service: Some("cloudtrail".into()), category: None };
+        let query = LogQuery { names: vec![name], has_events: false };
         let partition = set.partition(&query, &BTreeMap::new());
         let walk = Walk::compile(&[partition.native_paths()]);
         Matching { partition, walk }
@@ -275,7 +276,8 @@ fn cores(corpus: &Corpus, rules: &[(String, String)]) -> (f64, f64) {
     (median(one), median(two))
 }
 
-fn mapping(corpus: &Corpus) -> (f64, f64) {
+/// The OCSF paths of the promoted columns.
+pub fn columns() -> PathSet {
     let columns =
         std::fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../content/schema/columns.toml")).unwrap();
     let columns: toml::Table = columns.parse().unwrap();
@@ -284,6 +286,11 @@ fn mapping(corpus: &Corpus) -> (f64, f64) {
         let path = column["path"].as_str().unwrap();
         wanted.intern(path.trim_start_matches("vigie:"));
     }
+    wanted
+}
+
+fn mapping(corpus: &Corpus) -> (f64, f64) {
+    let mut wanted = columns();
     let programme = cloudtrail().programme(&mut wanted);
     let walk = Walk::compile(&[programme.paths()]);
     pair(

@@ -13,8 +13,12 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+mod clouds;
+mod corpora;
 mod harness;
 mod memory;
 mod ocsf;
+mod panther;
+mod schema;
 mod sigma;
 mod stratus;

@@ -1,13 +1,14 @@
 //! OCSF 1.8.0: every CloudTrail record of the corpora becomes a valid event of the right class.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use vigie_record::{PathSet, Row, Walk};
-use vigie_tests::{oracle, unpack};
+use vigie_tests::oracle;
 
 use crate::harness::{cloudtrail, labelled};
+use crate::schema::Schemas;
 
 const FILES: [&str; 5] = ["ct_invictus", "ct_otrf", "ct_stratus", "ct_stratus_suzaku", "ct_traildiscover"];
 
@@ -31,49 +32,18 @@ fn documents(corpus: &Path) -> Vec<(Value, Value)> {
     documents
 }
 
-/// The schema of each class, with the attributes of undeclared profiles taken out.
-fn validators(corpus: &Path) -> BTreeMap<u64, jsonschema::Validator> {
-    let compiled: Value =
-        serde_json::from_slice(&unpack(&corpus.join("ocsf-schema/ocsf-1.8.0-compiled.json.zst")).unwrap()).unwrap();
-    let classes = String::from_utf8(unpack(&corpus.join("ocsf-schema/ocsf-class-jsonschema-1.8.0.ndjson.zst")).unwrap()).unwrap();
-    let mut validators = BTreeMap::new();
-    for line in classes.lines() {
-        let class: Value = serde_json::from_str(line).unwrap();
-        let uid = class["uid"].as_u64().unwrap();
-        if ![2004, 3001, 3002, 3005, 3006, 6003].contains(&uid) {
-            continue;
-        }
-        let attributes = &compiled["classes"][class["name"].as_str().unwrap()]["attributes"];
-        let undeclared: BTreeSet<&String> = attributes
-            .as_object()
-            .unwrap()
-            .iter()
-            .filter(|(_, attribute)| {
-                let profiles = attribute["profiles"].as_array();
-                profiles.is_some_and(|profiles| !profiles.is_empty() && !profiles.contains(&json!("cloud")))
-            })
-            .map(|(name, _)| name)
-            .collect();
-        let mut schema = class["schema"].clone();
-        schema["required"].as_array_mut().unwrap().retain(|name| !undeclared.iter().any(|other| *name == ***other));
-        schema["properties"].as_object_mut().unwrap().retain(|name, _| !undeclared.contains(name));
-        validators.insert(uid, jsonschema::validator_for(&schema).unwrap());
-    }
-    validators
-}
-
 #[test]
 fn done_hunt_4_events_are_valid_ocsf() {
     oracle("ocsf-schema", |corpus| {
-        let validators = validators(corpus);
+        let mut schemas = Schemas::load(corpus);
         let mut wrong: BTreeMap<String, usize> = BTreeMap::new();
         let mut classes: BTreeMap<u64, usize> = BTreeMap::new();
         let documents = documents(corpus);
         for (record, document) in &documents {
             let class = document["class_uid"].as_u64().unwrap();
             *classes.entry(class).or_default() += 1;
-            for error in validators[&class].iter_errors(document) {
-                let text = format!("{class} {} {}: {error}", error.instance_path, record["eventName"]);
+            for error in schemas.errors(document) {
+                let text = format!("{class} {} {error}", record["eventName"]);
                 *wrong.entry(text.chars().take(300).collect()).or_default() += 1;
             }
         }

@@ -1,6 +1,9 @@
 //! One detection item (`field|modifier: values`) to tests: modifiers, wildcards, encodings.
 //! Sigma specification 2.1.0, appendix modifiers.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use rsigma_parser::{DetectionItem, Modifier, SigmaString, SigmaValue, SpecialChar, StringPart};
 
 use crate::error::Mistake;
@@ -28,6 +31,8 @@ pub(crate) enum ItemTest {
 
 /// Values that one value may be spelled as (dashes, base64 offsets); more are refused.
 const SPELLINGS_MAX: usize = 1024;
+/// Compiled patterns that a thread keeps.
+const REGEXES_KEPT_MAX: usize = 4096;
 /// Bytes of a compiled regular expression.
 pub(crate) const REGEX_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -122,9 +127,23 @@ fn regex(value: &SigmaValue, modifiers: &[Modifier], near: &str) -> Result<Test,
     Ok(Test::Regex(whole))
 }
 
-/// Compiles a pattern under the size limit; matching is linear in the text.
+thread_local! {
+    /// Compiled patterns: every log type has its own partition of the same rules.
+    static COMPILED: RefCell<HashMap<String, regex::Regex>> = RefCell::default();
+}
+
+/// Compiles a pattern under the size limit, once; matching is linear in the text.
 pub(crate) fn compile_regex(pattern: &str) -> Result<regex::Regex, regex::Error> {
-    regex::RegexBuilder::new(pattern).size_limit(REGEX_BYTES_MAX).dfa_size_limit(REGEX_BYTES_MAX).build()
+    COMPILED.with_borrow_mut(|compiled| {
+        if let Some(regex) = compiled.get(pattern) {
+            return Ok(regex.clone());
+        }
+        let regex = regex::RegexBuilder::new(pattern).size_limit(REGEX_BYTES_MAX).dfa_size_limit(REGEX_BYTES_MAX).build()?;
+        if compiled.len() < REGEXES_KEPT_MAX {
+            compiled.insert(pattern.to_owned(), regex.clone());
+        }
+        Ok(regex)
+    })
 }
 
 fn cidr(value: &SigmaValue, near: &str) -> Result<Test, Mistake> {

@@ -20,4 +20,4 @@ mod window;
 pub use correlation::{Correlator, Firing, Hit};
 pub use error::RuleError;
 pub use partition::{Match, Partition, Scratch};
-pub use ruleset::{LogQuery, RuleSet, RuleSource, RuleState};
+pub use ruleset::{LogName, LogQuery, RuleSet, RuleSource, RuleState};

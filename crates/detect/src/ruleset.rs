@@ -34,15 +34,22 @@ pub enum RuleState {
     Filter,
 }
 
-/// Which log a lane reads, in Sigma's words.
+/// What Sigma calls a log.
 #[derive(Debug, Clone, Default)]
-pub struct LogQuery {
+pub struct LogName {
     /// `aws`
     pub product: Option<String>,
     /// `cloudtrail`
     pub service: Option<String>,
     /// `process_creation`
     pub category: Option<String>,
+}
+
+/// Which log a lane reads, in Sigma's words.
+#[derive(Debug, Clone, Default)]
+pub struct LogQuery {
+    /// Its names: a rule for one of them applies.
+    pub names: Vec<LogName>,
     /// Whether its records become OCSF events, so that rules on OCSF apply.
     pub has_events: bool,
 }
@@ -413,10 +420,12 @@ fn applies(source: &LogSource, query: &LogQuery) -> bool {
     };
     let says_something = source.product.is_some() || source.service.is_some() || source.category.is_some();
     says_something
-        && fits(&source.product, &query.product)
-        && fits(&source.service, &query.service)
-        // A rule that names the service may call its category what it likes (`application`).
-        && (source.service.is_some() || fits(&source.category, &query.category))
+        && query.names.iter().any(|name| {
+            fits(&source.product, &name.product)
+                && fits(&source.service, &name.service)
+                // A rule that names the service may call its category what it likes (`application`).
+                && (source.service.is_some() || fits(&source.category, &name.category))
+        })
 }
 
 fn severity(level: Option<Level>) -> Severity {

@@ -34,19 +34,25 @@ pub trait Source: Sync {
     fn open(&self, object: usize) -> Result<Box<dyn ByteStream>, String>;
 }
 
-/// One object in memory: samples, tests, benchmarks.
+/// Objects in memory: samples, tests, benchmarks.
 #[derive(Debug, Clone)]
 pub struct MemorySource {
     objects: Vec<ObjectInfo>,
-    bytes: Arc<[u8]>,
+    bytes: Vec<Arc<[u8]>>,
 }
 
 impl MemorySource {
     /// A source of one object with these bytes.
     pub fn new(name: &str, bytes: impl Into<Arc<[u8]>>) -> MemorySource {
-        let bytes = bytes.into();
-        let info = ObjectInfo { name: name.to_owned(), bytes: Some(bytes.len() as u64), modified: None };
-        MemorySource { objects: vec![info], bytes }
+        MemorySource::of([(name.to_owned(), bytes.into())])
+    }
+
+    /// A source of several objects: their names and bytes.
+    pub fn of(objects: impl IntoIterator<Item = (String, Arc<[u8]>)>) -> MemorySource {
+        let info =
+            |(name, bytes): (String, Arc<[u8]>)| (ObjectInfo { name, bytes: Some(bytes.len() as u64), modified: None }, bytes);
+        let (objects, bytes) = objects.into_iter().map(info).unzip();
+        MemorySource { objects, bytes }
     }
 }
 
@@ -55,8 +61,9 @@ impl Source for MemorySource {
         &self.objects
     }
 
-    fn open(&self, _: usize) -> Result<Box<dyn ByteStream>, String> {
-        Ok(Box::new(MemoryStream { bytes: Arc::clone(&self.bytes), at: 0 }))
+    fn open(&self, object: usize) -> Result<Box<dyn ByteStream>, String> {
+        let bytes = self.bytes.get(object).ok_or("is no object of this source")?;
+        Ok(Box::new(MemoryStream { bytes: Arc::clone(bytes), at: 0 }))
     }
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use vigie_record::{Value, View, each_item, each_member};
+use vigie_record::{Value, View};
 
 use crate::expression::Expression;
 use crate::files::Field;
@@ -24,6 +24,18 @@ pub(crate) enum Node {
     List(Vec<Node>),
     /// JSON text.
     Raw(String),
+}
+
+impl Node {
+    /// Whether it is an object without members.
+    fn is_empty(&self) -> bool {
+        matches!(self, Node::Map(map) if map.is_empty())
+    }
+
+    /// Whether it is a list of members that got no value.
+    fn is_hollow(&self) -> bool {
+        matches!(self, Node::List(items) if !items.is_empty() && items.iter().all(Node::is_empty))
+    }
 }
 
 impl Programme {
@@ -161,31 +173,16 @@ impl Programme {
 
     /// `resources[].uid = each(resources, ARN)`: writes one member an object, in place.
     fn each(&self, arguments: &[Expression], to: &str, row: &View<'_, '_>, root: &mut Map) -> Option<Node> {
-        let [Expression::Path(array), Expression::Path(member)] = arguments else {
+        let [Expression::Path(array), member] = arguments else {
             return None;
         };
         let (list, inner) = to.split_once("[].")?;
-        let Value::List(bytes) = row.get(*array) else {
-            return None;
-        };
-        let wanted = self.paths().path(*member)?;
-        let place = root.entry(list.to_owned()).or_insert_with(|| Node::List(Vec::new()));
-        let Node::List(items) = place else {
-            return None;
-        };
         let mut at = 0;
-        each_item(bytes, &mut |item| {
-            if items.len() <= at {
-                items.push(Node::Map(Map::new()));
-            }
-            if let (Value::Object(object), Some(Node::Map(map))) = (item, items.get_mut(at)) {
-                each_member(object, &mut |key, value| {
-                    if key == wanted
-                        && let Some(raw) = to_json(&value)
-                    {
-                        insert(map, inner, Node::Raw(raw));
-                    }
-                });
+        self.each_member_value(*array, member, row, &mut |value| {
+            let raw = to_json(&value);
+            insert(root, &format!("{list}[{at}]"), Node::Map(Map::new()));
+            if let Some(raw) = raw {
+                insert(root, &format!("{list}[{at}].{inner}"), Node::Raw(raw));
             }
             at += 1;
         });
@@ -214,18 +211,35 @@ pub(crate) fn at<'n>(root: &'n Map, path: &str) -> Option<&'n Node> {
     }
 }
 
+/// Puts a node where a path leads; `name[0]` is the first member of a list. What is there already stays
+/// where the node is an object without members.
 pub(crate) fn insert(root: &mut Map, path: &str, node: Node) {
-    match path.split_once('.') {
-        None => {
-            root.insert(path.to_owned(), node);
+    let (head, rest) = path.split_once('.').unwrap_or((path, ""));
+    let Some((key, at)) = numbered(head) else {
+        if rest.is_empty() {
+            root.insert(head.to_owned(), node);
+        } else if let Node::Map(map) = root.entry(head.to_owned()).or_insert_with(|| Node::Map(Map::new())) {
+            insert(map, rest, node);
         }
-        Some((head, rest)) => {
-            let place = root.entry(head.to_owned()).or_insert_with(|| Node::Map(Map::new()));
-            if let Node::Map(map) = place {
-                insert(map, rest, node);
-            }
-        }
+        return;
+    };
+    let Node::List(items) = root.entry(key.to_owned()).or_insert_with(|| Node::List(Vec::new())) else {
+        return;
+    };
+    if items.len() <= at {
+        items.resize_with(at + 1, || Node::Map(Map::new()));
     }
+    match items.get_mut(at) {
+        Some(Node::Map(map)) if !rest.is_empty() => insert(map, rest, node),
+        Some(place) if rest.is_empty() && !node.is_empty() => *place = node,
+        _ => {}
+    }
+}
+
+/// A name and a number of `name[0]`.
+fn numbered(head: &str) -> Option<(&str, usize)> {
+    let (key, number) = head.strip_suffix(']')?.split_once('[')?;
+    Some((key, number.parse().ok()?))
 }
 
 /// The JSON text of a value; none for an absent or null one.
@@ -264,11 +278,12 @@ fn write(node: &Node) -> String {
     match node {
         Node::Raw(text) => text.clone(),
         Node::List(items) => {
-            let items: Vec<String> = items.iter().map(write).collect();
+            let items: Vec<String> = items.iter().filter(|item| !item.is_empty()).map(write).collect();
             format!("[{}]", items.join(","))
         }
         Node::Map(map) => {
-            let members: Vec<String> = map.iter().map(|(key, node)| format!("{}:{}", quote(key), write(node))).collect();
+            let members = map.iter().filter(|(_, node)| !node.is_hollow());
+            let members: Vec<String> = members.map(|(key, node)| format!("{}:{}", quote(key), write(node))).collect();
             format!("{{{}}}", members.join(","))
         }
     }

@@ -94,6 +94,8 @@ impl Expression {
                 (Function::Pick, [Expression::Path(slot), Expression::Literal(key), Expression::Literal(wanted), ..]) => {
                     visit(Read::Picked(*slot, key, wanted));
                 }
+                // What is read of each member is read with the list.
+                (Function::Each, [list, ..]) => list.each_read(visit),
                 _ => arguments.iter().for_each(|argument| argument.each_read(visit)),
             },
             Expression::Literal(_) | Expression::Number(_) => {}

@@ -9,6 +9,7 @@ use vigie_record::{Export, LineForms, PathSet, Value};
 
 use crate::ContentError;
 use crate::expression::{Expression, parse};
+use crate::function::Function;
 use crate::operations::Operations;
 use crate::passthrough::Passthrough;
 
@@ -85,7 +86,11 @@ pub struct Wrapper {
     /// Where the inner record stands.
     pub path: String,
     /// Whether it is a text that holds JSON, rather than an object.
+    #[serde(default)]
     pub is_text: bool,
+    /// Whether each member of the list there is a record together with what stands around the list.
+    #[serde(default)]
+    pub is_split: bool,
 }
 
 #[derive(Deserialize)]
@@ -94,7 +99,7 @@ struct LogFile {
     format: u32,
     id: String,
     title: String,
-    logsource: LogSource,
+    logsource: LogSources,
     recognise: Recognise,
     identity: Identity,
     #[serde(default)]
@@ -103,6 +108,14 @@ struct LogFile {
     wrapper: Vec<Wrapper>,
     #[serde(default)]
     taxonomy: BTreeMap<String, String>,
+}
+
+/// One name, or several: `[logsource]` or `[[logsource]]`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum LogSources {
+    One(LogSource),
+    Several(Vec<LogSource>),
 }
 
 #[derive(Deserialize)]
@@ -179,7 +192,7 @@ pub(crate) struct Field {
 impl Field {
     /// The path as a rule writes it: without the array marks.
     pub(crate) fn plain_path(&self) -> String {
-        self.to.replace("[]", "")
+        self.to.split('.').map(|name| name.split('[').next().unwrap_or(name)).collect::<Vec<_>>().join(".")
     }
 }
 
@@ -218,8 +231,8 @@ pub struct Mapping {
     pub title: String,
     /// The mapping's own version; part of every document.
     pub version: String,
-    /// Sigma's name.
-    pub logsource: LogSource,
+    /// Sigma's names: rules for any of them apply.
+    pub logsources: Vec<LogSource>,
     /// What names an event.
     pub identity: Identity,
     /// Keys of envelopes.
@@ -279,7 +292,10 @@ impl Mapping {
             log: LogType::parse(&log.id).ok_or_else(|| ContentError::new("log.toml", "`id` must be product/service"))?,
             title: log.title,
             version: mapping.version,
-            logsource: log.logsource,
+            logsources: match log.logsource {
+                LogSources::One(source) => vec![source],
+                LogSources::Several(sources) => sources,
+            },
             identity: log.identity,
             envelope_keys: log.envelope.keys,
             wrappers: log.wrapper,
@@ -348,16 +364,37 @@ fn class_number(class: &str) -> Result<u32, ContentError> {
 
 fn fields(mapping: &MappingFile, paths: &mut PathSet) -> Result<Vec<Field>, ContentError> {
     let mut fields = Vec::new();
+    let mut field = |to: &String, class, text: &String| {
+        let from = expression(to, text, paths)?;
+        check_path(to, &from).map_err(|what| ContentError::new("mapping.toml", format!("`{to}`: {what}")))?;
+        fields.push(Field { to: to.clone(), class, from });
+        Ok(())
+    };
     for (to, text) in &mapping.fields {
-        fields.push(Field { to: to.clone(), class: None, from: expression(to, text, paths)? });
+        field(to, None, text)?;
     }
     for (class, members) in &mapping.class {
         let number = class_number(class)?;
-        for (to, text) in members {
-            fields.push(Field { to: to.clone(), class: Some(number), from: expression(to, text, paths)? });
-        }
+        members.iter().try_for_each(|(to, text)| field(to, Some(number), text))?;
     }
     Ok(fields)
+}
+
+/// Highest number of a member of a list that a field may name.
+const MEMBER_MAX: usize = 15;
+
+/// Checks the marks of arrays in the path of a field.
+fn check_path(to: &str, from: &Expression) -> Result<(), String> {
+    for name in to.split('.') {
+        match name.split_once('[').map(|(_, mark)| mark.strip_suffix(']').unwrap_or("?")) {
+            None => {}
+            Some("") if matches!(from, Expression::Call(Function::Each, _)) => {}
+            Some("") => return Err("`[]` wants `each(list, member)`; write `[0]` for the first member of a list".to_owned()),
+            Some(number) if number.parse().is_ok_and(|number: usize| number <= MEMBER_MAX) => {}
+            Some(_) => return Err(format!("a member of a list is `[0]` to `[{MEMBER_MAX}]`")),
+        }
+    }
+    Ok(())
 }
 
 fn principals(mapping: &MappingFile, paths: &mut PathSet) -> Result<(PrincipalFields, Vec<LinkFields>), ContentError> {

@@ -1,7 +1,7 @@
 //! What a mapping leaves unread over many records, and which operations it has no row for: where its
 //! author goes on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vigie_record::{Value, View, each_item, each_member, inside};
 
@@ -34,6 +34,8 @@ pub struct Gaps {
     pub operations: BTreeMap<(String, String), u64>,
     /// Operations that were too many to be named.
     pub operations_unnamed: u64,
+    /// Operations with a row that do not say that they only read, as far as they can be named.
+    pub operations_named: BTreeSet<(String, String)>,
 }
 
 /// One path that is not read.
@@ -85,6 +87,8 @@ impl Gaps {
             known.count += gap.count;
             known.example = gap.example.min(std::mem::take(&mut known.example));
         }
+        let room = GAPS_NAMED_MAX.saturating_sub(self.operations_named.len());
+        self.operations_named.extend(other.operations_named.into_iter().take(room));
         for (name, count) in other.operations {
             *self.operations.entry(name).or_default() += count;
         }
@@ -114,12 +118,13 @@ impl Programme {
             let rest = passthrough.event(row.record()).and_then(|event| inside(event, "unmapped"));
             each_leaf(&mut path, &rest.unwrap_or(Value::Absent), &mut |path, text| gaps.add(path, text));
         }
-        if let Some(named) = self.mapping.operations.named(row)
-            && named.is_default
-            && !named.is_read
-            && !says_read(&named.operation)
-        {
-            gaps.add_operation(&named.service, &named.operation);
+        match self.mapping.operations.named(row) {
+            Some(named) if named.is_read || says_read(&named.operation) => {}
+            Some(named) if named.is_default => gaps.add_operation(&named.service, &named.operation),
+            Some(named) if gaps.operations_named.len() < GAPS_NAMED_MAX => {
+                gaps.operations_named.insert((named.service.into_owned(), named.operation.into_owned()));
+            }
+            _ => {}
         }
     }
 }

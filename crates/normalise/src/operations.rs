@@ -7,6 +7,8 @@ use serde::Deserialize;
 use vigie_record::{PathSet, SlotId, Value, View};
 
 use crate::ContentError;
+use crate::expression::{Expression, parse};
+use crate::function::evaluate;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -78,9 +80,9 @@ pub(crate) struct Operation {
     pub(crate) class_uid: u32,
     pub(crate) activity_id: u32,
     /// Where the record names what was acted upon.
-    pub(crate) target: Option<SlotId>,
+    pub(crate) target: Option<Expression>,
     /// Where it names the other party: who something was shared with.
-    pub(crate) peer: Option<SlotId>,
+    pub(crate) peer: Option<Expression>,
     /// What it is when the record lacks what its class requires.
     pub(crate) otherwise: Option<Box<Operation>>,
 }
@@ -91,15 +93,15 @@ type Rows<T> = HashMap<Box<str>, HashMap<Box<str>, T>>;
 /// The compiled table.
 #[derive(Debug, Clone)]
 pub(crate) struct Operations {
-    service: SlotId,
-    operation: SlotId,
+    service: Expression,
+    operation: Expression,
     rows: Rows<Operation>,
     /// The default row of each activity that leading words give, by word; the last is "other".
     words: Vec<(String, Operation)>,
     other: Operation,
     overriding: Option<(SlotId, String, Operation)>,
     /// Verbs of the operations of other logs, with the paths that name those.
-    foreign: Vec<(SlotId, SlotId, Rows<Box<str>>)>,
+    foreign: Vec<(Expression, Expression, Rows<Box<str>>)>,
 }
 
 /// What an operation is called in a record.
@@ -124,14 +126,11 @@ impl Operations {
         read: &dyn Fn(&str) -> Result<String, ContentError>,
         paths: &mut PathSet,
     ) -> Result<Operations, ContentError> {
-        let [service, operation] = section.key.as_slice() else {
-            return Err(ContentError::new("mapping.toml", "`operations.key` must name two paths: service and operation"));
-        };
-        let (service, operation) = (paths.intern(service), paths.intern(operation));
+        let (service, operation) = keys("operations.key", &section.key, paths)?;
         let mut rows: Rows<Operation> = HashMap::new();
         let table = read(&section.table)?;
         each_row(&section.table, &table, &mut |number, line| {
-            let (service, operation, row) = parse_row(line, paths).ok_or_else(|| unreadable(&section.table, number))?;
+            let (service, operation, row) = parse_row(line, paths).map_err(|what| unreadable(&section.table, number, &what))?;
             let row = section.default.with_fallback(operation, row);
             let known = rows.entry(service.into()).or_default().insert(operation.into(), row);
             let twice = || ContentError::new(&section.table, format!("line {number}: {service} {operation} stands twice"));
@@ -168,9 +167,11 @@ impl Operations {
         {
             return operation;
         }
-        let (service, operation) = (row.get(self.service), row.get(self.operation));
-        let (Value::Text(service), Value::Text(operation)) = (service, operation) else {
-            return self.of_numbers(row);
+        let (Expression::Path(service), Expression::Path(operation)) = (&self.service, &self.operation) else {
+            return self.of_expressions(row);
+        };
+        let (Value::Text(service), Value::Text(operation)) = (row.get(*service), row.get(*operation)) else {
+            return self.of_expressions(row);
         };
         self.of_names(&service, &operation)
     }
@@ -180,10 +181,10 @@ impl Operations {
         known.unwrap_or_else(|| self.by_word(operation).unwrap_or(&self.other))
     }
 
-    /// The row where a number names the service or the operation.
-    #[cold]
-    fn of_numbers(&self, row: &View<'_, '_>) -> &Operation {
-        match (row.text(self.service), row.text(self.operation)) {
+    /// The row where an expression or a number names the service or the operation.
+    #[inline(never)]
+    fn of_expressions(&self, row: &View<'_, '_>) -> &Operation {
+        match (name(&self.service, row), name(&self.operation, row)) {
             (Some(service), Some(operation)) => self.of_names(&service, &operation),
             _ => &self.other,
         }
@@ -196,14 +197,14 @@ impl Operations {
     /// The verb that the table of another log gives.
     pub(crate) fn foreign_verb(&self, row: &View<'_, '_>) -> Option<&str> {
         self.foreign.iter().find_map(|(service, operation, verbs)| {
-            let (service, operation) = (row.text(*service)?, row.text(*operation)?);
+            let (service, operation) = (name(service, row)?, name(operation, row)?);
             verbs.get(&*service)?.get(&*operation).map(|verb| &**verb)
         })
     }
 
     /// How a record names its operation, and what the table makes of the name. None where it names none.
-    pub(crate) fn named<'r>(&self, row: &View<'_, 'r>) -> Option<Named<'r>> {
-        let (service, operation) = (row.text(self.service)?, row.text(self.operation)?);
+    pub(crate) fn named<'r>(&'r self, row: &View<'_, 'r>) -> Option<Named<'r>> {
+        let (service, operation) = (name(&self.service, row)?, name(&self.operation, row)?);
         let is_overridden =
             self.overriding.as_ref().is_some_and(|(slot, wanted, _)| row.text(*slot).as_deref() == Some(wanted.as_str()));
         let is_known = self.rows.get(&*service).is_some_and(|rows| rows.contains_key(&*operation));
@@ -238,8 +239,29 @@ fn each_row<'t>(
     lines.enumerate().try_for_each(|(number, line)| visit(number + 2, line))
 }
 
-fn unreadable(file: &str, number: usize) -> ContentError {
-    ContentError::new(file, format!("line {number}: wants seven columns with whole numbers in 4 and 5"))
+fn unreadable(file: &str, number: usize, what: &str) -> ContentError {
+    ContentError::new(file, format!("line {number}: {what}"))
+}
+
+/// The two expressions that name an operation: its service and itself.
+fn keys(place: &str, texts: &[String], paths: &mut PathSet) -> Result<(Expression, Expression), ContentError> {
+    let wrong = |what: &str| ContentError::new("mapping.toml", format!("`{place}` {what}"));
+    let [service, operation] = texts else {
+        return Err(wrong("must give two expressions: service and operation"));
+    };
+    let mut part = |text: &String| parse(text, paths).map_err(|what| wrong(&format!("has {text}: {what}")));
+    Ok((part(service)?, part(operation)?))
+}
+
+/// What an expression of a key gives, as text.
+fn name<'r>(key: &'r Expression, row: &View<'_, 'r>) -> Option<Cow<'r, str>> {
+    match key {
+        Expression::Path(slot) => row.text(*slot),
+        key => match evaluate(key, row) {
+            Value::Text(text) => Some(text),
+            value => value.text().map(|text| Cow::Owned(text.into_owned())),
+        },
+    }
 }
 
 /// The verbs of the operations of another log.
@@ -247,34 +269,35 @@ fn foreign_verbs(
     foreign: &Foreign,
     read: &dyn Fn(&str) -> Result<String, ContentError>,
     paths: &mut PathSet,
-) -> Result<(SlotId, SlotId, Rows<Box<str>>), ContentError> {
-    let [service, operation] = foreign.key.as_slice() else {
-        return Err(ContentError::new("mapping.toml", "`operations.verbs.key` must name two paths: service and operation"));
-    };
+) -> Result<(Expression, Expression, Rows<Box<str>>), ContentError> {
+    let (of_service, of_operation) = keys("operations.verbs.key", &foreign.key, paths)?;
     let file = format!("{}/operations.tsv", foreign.log);
     let table = read(&file)?;
     let mut verbs: Rows<Box<str>> = HashMap::new();
     each_row(&file, &table, &mut |number, line| {
         // The paths of that log's records are not of these.
-        let (service, operation, row) = parse_row(line, &mut PathSet::new()).ok_or_else(|| unreadable(&file, number))?;
+        let parsed = parse_row(line, &mut PathSet::new());
+        let (service, operation, row) = parsed.map_err(|what| unreadable(&file, number, &what))?;
         verbs.entry(service.into()).or_default().insert(operation.into(), row.verb.into());
         Ok(())
     })?;
-    Ok((paths.intern(service), paths.intern(operation), verbs))
+    Ok((of_service, of_operation, verbs))
 }
 
-fn parse_row<'l>(line: &'l str, paths: &mut PathSet) -> Option<(&'l str, &'l str, Operation)> {
+fn parse_row<'l>(line: &'l str, paths: &mut PathSet) -> Result<(&'l str, &'l str, Operation), String> {
     let columns: Vec<&str> = line.split('\t').collect();
+    let wrong = || "wants seven columns with whole numbers in 4 and 5".to_owned();
     let [service, operation, verb, class, activity, target, peer] = columns.as_slice() else {
-        return None;
+        return Err(wrong());
     };
+    let mut named = |text: &str| if text.is_empty() { Ok(None) } else { parse(text, paths).map(Some) };
     let row = Operation {
         verb: (*verb).to_owned(),
-        class_uid: class.parse().ok()?,
-        activity_id: activity.parse().ok()?,
-        target: (!target.is_empty()).then(|| paths.intern(target)),
-        peer: (!peer.is_empty()).then(|| paths.intern(peer)),
+        class_uid: class.parse().map_err(|_| wrong())?,
+        activity_id: activity.parse().map_err(|_| wrong())?,
+        target: named(target)?,
+        peer: named(peer)?,
         otherwise: None,
     };
-    Some((service, operation, row))
+    Ok((service, operation, row))
 }

@@ -1,7 +1,7 @@
 //! A mapping compiled for the OCSF paths that somebody wants.
 
 use vigie_model::{Event, EventFacts, EventId, Link, LogType, MILLIS_MAX, NameSpace, Principal};
-use vigie_record::{PathSet, SlotId, Value, View};
+use vigie_record::{PathSet, Row, SlotId, Value, View, Walk};
 
 use crate::expression::Expression;
 use crate::files::{Field, Given, Mapping, PrincipalFields};
@@ -30,6 +30,8 @@ enum Source {
     Fields(Vec<(Option<u32>, Expression)>),
     /// Every value at a path of the record.
     Every(SlotId),
+    /// The value of an expression for each member of a list.
+    Members(SlotId, Expression),
     /// No field of the mapping ever gives it.
     Never,
 }
@@ -65,6 +67,9 @@ impl Chosen<'_> {
     }
 }
 
+/// The path of a member of a list that is no object.
+const MEMBER_ITSELF: &str = "_";
+
 /// Activities of a class: each type is class * 100 + activity.
 const ACTIVITIES: u32 = 100;
 
@@ -80,6 +85,8 @@ pub struct Programme {
     id: Option<SlotId>,
     scope: Option<SlotId>,
     facts: FactSlots,
+    /// Reads the members of lists.
+    members: Option<Walk>,
 }
 
 /// The wanted paths that [`EventFacts`] is made of, interned first.
@@ -127,7 +134,9 @@ impl Mapping {
         };
         let id = mapping.identity.id.as_ref().map(|path| paths.intern(path));
         let scope = mapping.identity.scope.as_ref().map(|path| paths.intern(path));
-        Programme { mapping, paths, sources, shares, time, id, scope, facts }
+        let has_each = mapping.fields.iter().any(|field| matches!(field.from, Expression::Call(Function::Each, _)));
+        let members = has_each.then(|| Walk::compile(&[&paths]));
+        Programme { mapping, paths, sources, shares, time, id, scope, facts, members }
     }
 
     fn source(&self, wanted: &str, paths: &mut PathSet) -> Source {
@@ -146,10 +155,15 @@ impl Mapping {
         if let [field, others @ ..] = exact.as_slice()
             && others.iter().all(|other| other.from == field.from)
             && let Expression::Call(Function::Each, arguments) = &field.from
-            && let [Expression::Path(array), Expression::Path(member)] = arguments.as_slice()
+            && let [Expression::Path(array), member] = arguments.as_slice()
         {
-            let joined = [paths.path(*array), paths.path(*member)].map(Option::unwrap_or_default).join(".");
-            return Source::Every(paths.intern(&joined));
+            let Expression::Path(inner) = member else {
+                return Source::Members(*array, member.clone());
+            };
+            return match [paths.path(*array), paths.path(*inner)].map(Option::unwrap_or_default) {
+                [_, MEMBER_ITSELF] => Source::Every(*array),
+                names => Source::Every(paths.intern(&names.join("."))),
+            };
         }
         if !exact.is_empty() {
             // What holds for one class comes before what holds for all.
@@ -272,6 +286,16 @@ impl Programme {
                     });
                     first
                 }
+                Source::Members(list, member) => {
+                    let (mut first, more) = (None, &mut event.more);
+                    let slot = SlotId(u32::try_from(number).unwrap_or(u32::MAX));
+                    self.each_member_value(*list, member, row, &mut |value| match first {
+                        _ if value.is_none() => {}
+                        None => first = Some(value),
+                        Some(_) => more.push((slot, value)),
+                    });
+                    first
+                }
                 source => Some(value(source, &operation, row)).filter(|value| !matches!(value, Value::Absent)),
             };
         }
@@ -282,6 +306,27 @@ impl Programme {
             }
         }
         event.occurred = occurred;
+    }
+
+    /// Calls `visit` with the value of an expression for each member of a list, absent ones too.
+    pub(crate) fn each_member_value<'r>(
+        &'r self,
+        list: SlotId,
+        member: &'r Expression,
+        row: &View<'_, 'r>,
+        visit: &mut dyn FnMut(Value<'r>),
+    ) {
+        let (Value::List(bytes), Some(walk)) = (row.get(list), &self.members) else {
+            return;
+        };
+        let is_itself = matches!(member, Expression::Path(slot) if self.paths.path(*slot) == Some(MEMBER_ITSELF));
+        let mut inner = Row::new();
+        vigie_record::each_item(bytes, &mut |item| match item {
+            Value::Object(object) if walk.read(object, &mut inner).is_ok() => visit(evaluate(member, &walk.view(&inner, 0))),
+            Value::Object(_) | Value::List(_) | Value::Null => visit(Value::Absent),
+            item if is_itself => visit(item),
+            _ => visit(Value::Absent),
+        });
     }
 
     /// What the operation of a record is: the table's row, or its fallback when the record lacks
@@ -469,8 +514,8 @@ fn value<'r>(source: &'r Source, operation: &Chosen<'r>, row: &View<'_, 'r>) -> 
     let integer = |number: u32| Value::Int(i64::from(number));
     match source {
         Source::Verb => Value::Text(operation.verb.into()),
-        Source::Target => named(operation.row.target, row),
-        Source::Peer => named(operation.row.peer, row),
+        Source::Target => named(operation.row.target.as_ref(), row),
+        Source::Peer => named(operation.row.peer.as_ref(), row),
         Source::ClassUid => integer(operation.class_uid),
         Source::CategoryUid => integer(operation.category_uid()),
         Source::ActivityId => integer(operation.activity_id),
@@ -483,9 +528,9 @@ fn value<'r>(source: &'r Source, operation: &Chosen<'r>, row: &View<'_, 'r>) -> 
     }
 }
 
-/// What an operation's path names: a text, or the first member of a list.
-fn named<'r>(slot: Option<SlotId>, row: &View<'_, 'r>) -> Value<'r> {
-    match slot.map_or(Value::Absent, |slot| row.get(slot)) {
+/// What an operation's expression names: a text, or the first member of a list.
+fn named<'r>(expression: Option<&'r Expression>, row: &View<'_, 'r>) -> Value<'r> {
+    match expression.map_or(Value::Absent, |expression| evaluate(expression, row)) {
         Value::Null | Value::Object(_) => Value::Absent,
         Value::List(bytes) => {
             let mut first = Value::Absent;

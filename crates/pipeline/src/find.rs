@@ -1,6 +1,6 @@
 //! Of which log type a record is, in one walk over all that log types are told apart by.
 
-use vigie_normalise::Mark;
+use vigie_normalise::{Mark, Wrapper};
 use vigie_record::{PathSet, Row, SlotId, Value, Walk, each_item};
 
 use crate::lane::Lane;
@@ -44,6 +44,8 @@ struct Marks {
     groups: Groups,
     /// Where a record of the lane stands inside another, and whether as text.
     wrappers: Vec<(SlotId, bool)>,
+    /// Lists whose members are records together with what stands around the list.
+    splits: Vec<SlotId>,
 }
 
 /// What a record was found to be.
@@ -64,8 +66,10 @@ impl Finder {
         let mut marks = Vec::with_capacity(lanes.len());
         for lane in lanes {
             let groups = Groups::place(&lane.marks.groups, &mut paths);
-            let wrappers = lane.marks.wrappers.iter().map(|wrapper| (paths.intern(&wrapper.path), wrapper.is_text)).collect();
-            marks.push(Marks { groups, wrappers });
+            let (split, whole): (Vec<&Wrapper>, Vec<_>) = lane.marks.wrappers.iter().partition(|wrapper| wrapper.is_split);
+            let wrappers = whole.iter().map(|wrapper| (paths.intern(&wrapper.path), wrapper.is_text)).collect();
+            let splits = split.iter().map(|wrapper| paths.intern(&wrapper.path)).collect();
+            marks.push(Marks { groups, wrappers, splits });
         }
         Finder { walk: Walk::compile(&[&paths]), marks }
     }
@@ -77,8 +81,9 @@ impl Finder {
             return Found::Nothing;
         }
         let asked = || self.marks.iter().enumerate().filter(|(number, _)| only.is_none_or(|only| only == *number));
-        if let Some((number, _)) = asked().find(|(_, marks)| marks.groups.hold(|slot| row.get(slot))) {
-            return Found::Lane(number);
+        if let Some((number, marks)) = asked().find(|(_, marks)| marks.groups.hold(|slot| row.get(slot))) {
+            let several = marks.splits.iter().find_map(|slot| split(record, &row.get(*slot)));
+            return several.map_or(Found::Lane(number), Found::Inside);
         }
         let inside = |(slot, is_text): &(SlotId, bool)| match row.get(*slot) {
             Value::Text(text) if *is_text => match text.trim_ascii().as_bytes() {
@@ -91,6 +96,29 @@ impl Finder {
         };
         asked().find_map(|(_, marks)| marks.wrappers.iter().find_map(inside)).map_or(Found::Nothing, Found::Inside)
     }
+}
+
+/// The key under which a member of a list that was split says which one it was.
+const POSITION: &str = "_position";
+
+/// The records that a list in a record stands for: for each object of the list the record with that object
+/// in the place of the list.
+fn split(record: &[u8], value: &Value<'_>) -> Option<Vec<Vec<u8>>> {
+    let Value::List(list) = value else {
+        return None;
+    };
+    let start = (list.as_ptr() as usize).checked_sub(record.as_ptr() as usize)?;
+    let (before, after) = (record.get(..start)?, record.get(start + list.len()..)?);
+    let mut records = Vec::new();
+    each_item(list, &mut |item| {
+        if let Value::Object(object) = item {
+            let members = object.get(1..).unwrap_or_default();
+            let comma = if members.trim_ascii_start().first() == Some(&b'}') { "" } else { "," };
+            let position = format!("{{\"{POSITION}\":{}{comma}", records.len());
+            records.push([before, position.as_bytes(), members, after].concat());
+        }
+    });
+    Some(records).filter(|records| !records.is_empty())
 }
 
 /// The records that a value holds: itself, or the objects of a list. A text that is neither holds none.

@@ -32,8 +32,8 @@ pub struct Progress {
     pub stored_bytes: AtomicU64,
 }
 
-/// Takes an event as one line of JSON, with its log type; an error ends the run.
-pub type Documents<'a> = dyn Fn(&LogType, &str) -> io::Result<()> + Sync + 'a;
+/// Takes an event as one line of JSON, with its file and its log type; an error ends the run.
+pub type Documents<'a> = dyn Fn(&str, &LogType, &str) -> io::Result<()> + Sync + 'a;
 
 /// One run over a source.
 pub struct Hunt<'a> {

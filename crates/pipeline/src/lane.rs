@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vigie_detect::{LogQuery, Partition, RuleSet};
+use vigie_detect::{LogName, LogQuery, Partition, RuleSet};
 use vigie_model::{Column, LogType};
-use vigie_normalise::{Mapping, Mark, Programme, Wrapper};
+use vigie_normalise::{LogSource, Mapping, Mark, Programme, Wrapper};
 use vigie_record::{Export, LineForms, LineSet, PathSet, Row, SlotId, Value, Walk};
 
 use crate::find::Groups;
@@ -63,12 +63,12 @@ impl Lane {
 
     /// The lane of a mapped log, whose events have these OCSF paths too.
     pub fn mapped_with(mapping: &Mapping, rules: &RuleSet, paths: &mut dyn Iterator<Item = &str>) -> Lane {
-        let query = LogQuery {
-            product: mapping.logsource.product.clone(),
-            service: mapping.logsource.service.clone(),
-            category: mapping.logsource.category.clone(),
-            has_events: true,
+        let name = |source: &LogSource| LogName {
+            product: source.product.clone(),
+            service: source.service.clone(),
+            category: source.category.clone(),
         };
+        let query = LogQuery { names: mapping.logsources.iter().map(name).collect(), has_events: true };
         let partition = rules.partition(&query, &mapping.taxonomy);
         let mut wanted = partition.ocsf_paths().clone();
         paths.for_each(|path| {
@@ -96,12 +96,12 @@ impl Lane {
 
     /// The lane of a log without a mapping: rules read its records as they are.
     pub fn native(log: &LogType, rules: &RuleSet, generic: &GenericPaths) -> Lane {
-        let query = LogQuery {
+        let name = LogName {
             product: Some(log.product().to_owned()),
             service: Some(log.service().to_owned()),
             category: Some(log.service().to_owned()),
-            has_events: false,
         };
+        let query = LogQuery { names: vec![name], has_events: false };
         let none = BTreeMap::new();
         let partition = rules.partition(&query, generic.taxonomies.get(&log.0).unwrap_or(&none));
         let mut own = PathSet::new();
@@ -131,6 +131,12 @@ impl Lane {
     /// The numbers of the rules that apply to the lane.
     pub fn rules(&self) -> impl Iterator<Item = u32> {
         self.partition.ocsf_reads().into_iter().map(|(rule, _)| rule)
+    }
+
+    /// Whether a record behind one of the lane is asked first whether it is of the lane too. Not where others
+    /// come before it, unless all records are said to be its, nor where its records may be several.
+    pub(crate) fn is_hint(&self, is_forced: bool) -> bool {
+        (is_forced || !self.is_last) && !self.marks.wrappers.iter().any(|wrapper| wrapper.is_split)
     }
 
     /// Whether any rule applies to the lane.

@@ -294,8 +294,8 @@ impl Shaper {
     fn record<'r>(&'r self, record: &'r [u8], reader: &mut Reader<'r>, taking: &mut Taking<'_>) -> Fate {
         let Reader { hint, forced, rows, found, event } = reader;
         // The lane of the record before is no hint where others come before it.
-        let is_hint =
-            *hint != self.generic && (forced.is_some() || self.lanes.lanes.get(*hint).is_some_and(|lane| !lane.is_last));
+        let lane = self.lanes.lanes.get(*hint).filter(|_| *hint != self.generic);
+        let is_hint = lane.is_some_and(|lane| lane.is_hint(forced.is_some()));
         if let Some(row) = rows.get_mut(*hint).filter(|_| is_hint) {
             match self.lane_record(*hint, record, record, row, event, taking) {
                 Fate::Foreign => {}

@@ -335,14 +335,14 @@ impl<'a> Worker<'a> {
             return self.inner_record(&made, place, 1);
         }
         let BatchReader { hint, rows, found, event } = reader;
-        let is_hint = self.shared.lanes.forced.is_some() || lanes.get(*hint).is_some_and(|lane| !lane.is_last);
+        let is_hint = lanes.get(*hint).is_some_and(|lane| lane.is_hint(self.shared.lanes.forced.is_some()));
         if is_hint && let (Some(lane), Some(row)) = (lanes.get(*hint), rows.get_mut(*hint)) {
             match self.lane_record(*hint, lane, record, place, row, event)? {
                 Fate::Foreign if self.shared.lanes.forced.is_none() => {}
                 fate => return Ok(fate),
             }
         }
-        match self.shared.finder.find(record, None, found) {
+        match self.shared.finder.find(record, self.shared.lanes.forced, found) {
             Found::Lane(number) => {
                 *hint = number;
                 if let (Some(lane), Some(row)) = (lanes.get(number), rows.get_mut(number)) {
@@ -468,7 +468,7 @@ impl<'a> Worker<'a> {
         self.keep(number, lane, id, row, event)?;
         if let (Some(told), Some(programme)) = (self.shared.documents, &lane.programme) {
             let raw = place.line.unwrap_or_else(|| row.record());
-            told(&lane.log, &programme.document_of(&lane.walk.view(row, PROGRAMME), raw))?;
+            told(place.file, &lane.log, &programme.document_of(&lane.walk.view(row, PROGRAMME), raw))?;
         }
         self.judge(number, lane, row, event);
         if row.has_duplicate_key()

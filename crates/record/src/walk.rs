@@ -147,6 +147,13 @@ impl Walk {
                     draft.slot = Some(slot);
                 }
             }
+            if let Some((first, rest)) = path.split_once('.').filter(|(_, rest)| rest.contains('.')) {
+                let above = child(&mut drafts, 0, first);
+                let at = child(&mut drafts, above, rest);
+                if let Some(draft) = drafts.get_mut(at) {
+                    draft.slot = Some(slot);
+                }
+            }
         }
         let mut walk = Walk { nodes: Vec::new(), edges: Vec::new(), places: Vec::new(), slots: all.len(), views };
         walk.freeze(&drafts);

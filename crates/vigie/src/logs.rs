@@ -69,7 +69,7 @@ fn classes(mapping: &Mapping, names: &BTreeMap<u32, String>) -> String {
 
 /// Reads the records of a source by the mappings of the content, without rules: what is unread of them, and
 /// their documents where these are wanted, in the order of the records.
-fn survey(
+pub(crate) fn survey(
     content: &Content,
     source: &dyn vigie_model::Source,
     log: Option<&str>,
@@ -107,7 +107,7 @@ fn gaps(options: &GapsOptions) -> Result<ExitCode, Error> {
 fn map(options: &MapOptions) -> Result<ExitCode, Error> {
     let content = Content::load(options.content.as_deref())?;
     let folder = Folder::find(&options.paths).map_err(Error::Usage)?;
-    let print = |_: &LogType, document: &str| writeln!(io::stdout().lock(), "{document}");
+    let print = |_: &str, _: &LogType, document: &str| writeln!(io::stdout().lock(), "{document}");
     let outcome = survey(&content, &folder, options.log.as_deref(), Some(&print))?;
     let lost = outcome.rejected();
     if lost > 0 {

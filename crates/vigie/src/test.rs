@@ -3,17 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use vigie_detect::{RuleSet, RuleSource, RuleState};
-use vigie_model::limits::RECORD_BYTES_MAX;
+use vigie_model::{LogType, MemorySource};
 use vigie_normalise::Mapping;
-use vigie_record::{Cut, LineSet, Made, MadeLines, TableCutter};
 
 use crate::arguments::TestOptions;
 use crate::attack::Attack;
 use crate::claims::{Bench, Proof, is_rule, stem};
 use crate::content::{Content, read_tree};
 use crate::error::{Error, FOUND};
+use crate::logs::survey;
 use crate::output::line;
 
 /// What the tests found.
@@ -50,7 +51,7 @@ pub(crate) fn run(options: &TestOptions) -> Result<ExitCode, Error> {
     let mappings = content.mappings()?;
     let attack = Attack::read(&content)?;
     test_rules(&content, &mappings, attack.as_ref(), &rules, &mut tally);
-    test_mappings(&content, &mappings, &mut tally);
+    test_mappings(&content, &mappings, &mut tally)?;
     test_words(&content, &mappings, &mut tally)?;
     crate::native::verify(&content, &mut |name, result| tally.check(name, result))?;
     for name in tally.passed.iter().filter(|_| options.verbose) {
@@ -184,76 +185,75 @@ fn test_samples(page: &str, bench: &Bench<'_>, proof: &Proof, tally: &mut Tally)
     }
 }
 
-/// Every sample of a log maps to its expected document.
-fn test_mappings(content: &Content, mappings: &[Mapping], tally: &mut Tally) {
+/// Every sample of a log is of that log, and maps to its expected document, or documents.
+fn test_mappings(content: &Content, mappings: &[Mapping], tally: &mut Tally) -> Result<(), Error> {
+    let folder = |mapping: &Mapping| format!("vendors/{}/logs/{}/", mapping.log.product(), mapping.log.service());
+    let is_sample = |path: &str| path.starts_with("vendors/") && path.contains("/samples/");
+    let samples = content.files.iter().filter(|(path, _)| is_sample(path));
+    let source = MemorySource::of(samples.map(|(path, text)| (path.clone(), Arc::from(text.as_bytes()))));
+    let found: Mutex<BTreeMap<String, Vec<(LogType, String)>>> = Mutex::default();
+    let take = |path: &str, log: &LogType, document: &str| {
+        let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.entry(path.to_owned()).or_default().push((log.clone(), document.to_owned()));
+        Ok(())
+    };
+    let outcome = survey(content, &source, None, Some(&take))?;
+    let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
     for mapping in mappings {
-        let mut wanted = vigie_record::PathSet::new();
-        let programme = mapping.programme(&mut wanted);
-        let walk = vigie_record::Walk::compile(&[programme.paths()]);
-        let folder = format!("vendors/{}/logs/{}/", mapping.log.product(), mapping.log.service());
+        let folder = folder(mapping);
         let prefix = format!("{folder}samples/");
-        let samples: Vec<(&String, &String)> =
-            content.files.range(prefix.clone()..).take_while(|(path, _)| path.starts_with(&prefix)).collect();
+        let samples: Vec<&String> = content
+            .files
+            .range(prefix.clone()..)
+            .take_while(|(path, _)| path.starts_with(&prefix))
+            .map(|(path, _)| path)
+            .collect();
         tally.check(
             format!("{folder} has samples"),
             if samples.is_empty() { Err("add samples/*.json and expected/*.json".to_owned()) } else { Ok(()) },
         );
-        for (path, text) in samples {
+        for path in samples {
             let expected = path.replace("/samples/", "/expected/").replace(".csv", ".json").replace(".log", ".json");
-            let expected = content.files.get(&expected);
-            let result = sample_record(mapping, path, text).and_then(|record| {
-                let mut row = vigie_record::Row::new();
-                walk.read(&record, &mut row).map_err(|reject| reject.to_string())?;
-                let document = programme.document(&walk.view(&row, 0));
-                let found: serde_json::Value = serde_json::from_str(&document).map_err(|error| error.to_string())?;
-                let wanted = expected.ok_or("has no file under expected/")?;
-                let wanted: serde_json::Value = serde_json::from_str(wanted).map_err(|error| error.to_string())?;
-                difference(&wanted, &found, "").map_or(Ok(()), Err)
-            });
+            let expected = content.files.get(&expected).ok_or_else(|| format!("has no file {expected}"));
+            let documents = found.get(path).map(Vec::as_slice).unwrap_or_default();
+            let lost = || {
+                let why = outcome.reject_samples.iter().find(|reject| reject.file == **path);
+                why.map_or("holds no record".to_owned(), |reject| reject.detail.clone())
+            };
+            let result = if documents.is_empty() { Err(lost()) } else { Ok(()) };
+            let result = result.and(expected).and_then(|expected| is_expected(&mapping.log, expected, documents));
             tally.check(path.clone(), result);
         }
     }
+    Ok(())
 }
 
-/// The record of a sample: the file itself, the one row of an export under its header, or the one line of
-/// a text.
-fn sample_record(mapping: &Mapping, path: &str, text: &str) -> Result<Vec<u8>, String> {
-    if path.ends_with(".log") {
-        return sample_line(mapping, text);
+/// Whether documents are of a log, and those that are expected: one, or a list of several.
+fn is_expected(log: &LogType, expected: &str, documents: &[(LogType, String)]) -> Result<(), String> {
+    if let Some((other, _)) = documents.iter().find(|(found, _)| found != log) {
+        return Err(format!("is taken for a record of {other}"));
     }
-    if !path.ends_with(".csv") {
-        return Ok(text.trim().as_bytes().to_vec());
-    }
-    let mut made = Made::default();
-    let mut cutter = TableCutter::begin(text.as_bytes(), &mapping.exports, RECORD_BYTES_MAX)
-        .ok_or("begins with the header of no export in exports.toml")?;
-    cutter.cut(text.as_bytes(), true, &mut made);
-    match made.cuts.as_slice() {
-        [Cut::Record(_)] => Ok(made.bytes),
-        _ => Err("must hold a header and one whole row".to_owned()),
-    }
-}
-
-fn sample_line(mapping: &Mapping, text: &str) -> Result<Vec<u8>, String> {
-    let set = LineSet::new(&[(0, &mapping.lines)]);
-    let (mut cuts, mut made) = (Vec::new(), MadeLines::default());
-    let mut cutter = set.cutter(text.as_bytes(), None, RECORD_BYTES_MAX).ok_or("holds no line that lines.toml describes")?;
-    cutter.cut(text.as_bytes(), true, &mut cuts, &mut made);
-    match (cuts.as_slice(), made.get(0)) {
-        ([Cut::Record(_)], Some(line)) => Ok(line.record.to_vec()),
-        _ => Err("must hold one line, behind the header where there is one".to_owned()),
-    }
+    let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).map_err(|error| error.to_string());
+    let mut found = documents.iter().map(|(_, document)| read(document)).collect::<Result<Vec<_>, _>>()?;
+    let found = if found.len() == 1 { found.remove(0) } else { serde_json::Value::Array(found) };
+    difference(&read(expected)?, &found, "").map_or(Ok(()), Err)
 }
 
 /// The first place where two documents differ.
 fn difference(wanted: &serde_json::Value, found: &serde_json::Value, place: &str) -> Option<String> {
-    use serde_json::Value::Object;
+    use serde_json::Value::{Array, Object};
     if let (Object(left), Object(right)) = (wanted, found) {
         let keys: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
         let null = serde_json::Value::Null;
         return keys.into_iter().filter(|key| *key != "raw_data").find_map(|key| {
             difference(left.get(key).unwrap_or(&null), right.get(key).unwrap_or(&null), &format!("{place}.{key}"))
         });
+    }
+    if let (Array(left), Array(right)) = (wanted, found)
+        && left.len() == right.len()
+    {
+        let pairs = left.iter().zip(right).enumerate();
+        return pairs.filter_map(|(at, (left, right))| difference(left, right, &format!("{place}.{at}"))).next();
     }
     (wanted != found).then(|| format!("{}: expected {wanted}, found {found}", place.trim_start_matches('.')))
 }
