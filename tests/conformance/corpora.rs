@@ -137,7 +137,7 @@ pub fn map(samples: &[Sample]) -> Mapped {
     let source = MemorySource::of(samples.iter().map(|sample| (sample.name.clone(), Arc::from(sample.bytes.as_slice()))));
     let documents: Mutex<BTreeMap<String, Vec<(LogType, Value)>>> = Mutex::default();
     let take = |name: &str, log: &LogType, document: &str| {
-        let document = serde_json::from_str(document)?;
+        let document = serde_json::from_str(document).unwrap_or_else(|error| panic!("{name}: {error}: {document}"));
         documents.lock().unwrap().entry(name.to_owned()).or_default().push((log.clone(), document));
         Ok(())
     };

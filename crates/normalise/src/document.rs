@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use serde::de::IgnoredAny;
 use vigie_record::{Value, View};
 
 use crate::expression::Expression;
@@ -247,6 +248,10 @@ pub(crate) fn to_json(value: &Value<'_>) -> Option<String> {
     Some(match value {
         Value::Absent | Value::Null => return None,
         Value::Text(text) => quote(text),
+        // What a record holds and nobody read was never checked.
+        Value::List(bytes) | Value::Object(bytes) if serde_json::from_slice::<IgnoredAny>(bytes).is_err() => {
+            quote(&String::from_utf8_lossy(bytes))
+        }
         Value::List(bytes) | Value::Object(bytes) => vigie_record::compact(bytes).into_owned(),
         Value::Json(json) => String::from_utf8_lossy(json).into_owned(),
         scalar => scalar.text()?.into_owned(),

@@ -16,8 +16,11 @@ pub(crate) struct Section {
     pub(crate) table: String,
     key: Vec<String>,
     default: Default,
-    #[serde(rename = "override")]
-    overriding: Option<Override>,
+    #[serde(default, rename = "override")]
+    overriding: Vec<Override>,
+    /// Whether the case of services and operations says nothing.
+    #[serde(default, rename = "case_ignored")]
+    is_case_ignored: bool,
     /// Where the record says its own class and activity.
     #[serde(default)]
     pub(crate) class: Option<String>,
@@ -25,6 +28,12 @@ pub(crate) struct Section {
     pub(crate) activity: Option<String>,
     #[serde(default)]
     pub(crate) verbs: Vec<Foreign>,
+}
+
+impl Section {
+    fn folded<'n>(&self, name: &'n str) -> Cow<'n, str> {
+        if self.is_case_ignored { Cow::Owned(name.to_lowercase()) } else { Cow::Borrowed(name) }
+    }
 }
 
 /// Another log whose operations this one may hold: its table gives their verbs.
@@ -99,7 +108,8 @@ pub(crate) struct Operations {
     /// The default row of each activity that leading words give, by word; the last is "other".
     words: Vec<(String, Operation)>,
     other: Operation,
-    overriding: Option<(SlotId, String, Operation)>,
+    overriding: Vec<(SlotId, String, Operation)>,
+    is_case_ignored: bool,
     /// Verbs of the operations of other logs, with the paths that name those.
     foreign: Vec<(Expression, Expression, Rows<Box<str>>)>,
 }
@@ -132,7 +142,8 @@ impl Operations {
         each_row(&section.table, &table, &mut |number, line| {
             let (service, operation, row) = parse_row(line, paths).map_err(|what| unreadable(&section.table, number, &what))?;
             let row = section.default.with_fallback(operation, row);
-            let known = rows.entry(service.into()).or_default().insert(operation.into(), row);
+            let [service, operation] = [service, operation].map(|name| section.folded(name));
+            let known = rows.entry((*service).into()).or_default().insert((*operation).into(), row);
             let twice = || ContentError::new(&section.table, format!("line {number}: {service} {operation} stands twice"));
             known.map_or(Ok(()), |_| Err(twice()))
         })?;
@@ -146,7 +157,7 @@ impl Operations {
             otherwise: None,
         };
         let words = section.default.activity.iter().map(|(word, activity)| (word.clone(), default(*activity))).collect();
-        let overriding = section.overriding.as_ref().map(|row| {
+        let overriding = section.overriding.iter().map(|row| {
             let operation = Operation {
                 verb: row.verb.clone(),
                 class_uid: row.class_uid,
@@ -157,15 +168,17 @@ impl Operations {
             };
             (paths.intern(&row.path), row.value.clone(), operation)
         });
-        Ok(Operations { service, operation, rows, words, other: default(section.default.other), overriding, foreign })
+        let overriding = overriding.collect();
+        let (other, is_case_ignored) = (default(section.default.other), section.is_case_ignored);
+        Ok(Operations { service, operation, rows, words, other, overriding, is_case_ignored, foreign })
     }
 
     /// The row for a record; always one.
     pub(crate) fn of(&self, row: &View<'_, '_>) -> &Operation {
-        if let Some((slot, wanted, operation)) = &self.overriding
-            && matches!(row.get(*slot), Value::Text(text) if text == *wanted)
-        {
-            return operation;
+        for (slot, wanted, operation) in &self.overriding {
+            if matches!(row.get(*slot), Value::Text(text) if text == *wanted) {
+                return operation;
+            }
         }
         let (Expression::Path(service), Expression::Path(operation)) = (&self.service, &self.operation) else {
             return self.of_expressions(row);
@@ -177,8 +190,15 @@ impl Operations {
     }
 
     fn of_names(&self, service: &str, operation: &str) -> &Operation {
-        let known = self.rows.get(service).and_then(|rows| rows.get(operation));
-        known.unwrap_or_else(|| self.by_word(operation).unwrap_or(&self.other))
+        self.known(service, operation).unwrap_or_else(|| self.by_word(operation).unwrap_or(&self.other))
+    }
+
+    fn known(&self, service: &str, operation: &str) -> Option<&Operation> {
+        if self.is_case_ignored {
+            self.rows.get(service.to_lowercase().as_str())?.get(operation.to_lowercase().as_str())
+        } else {
+            self.rows.get(service)?.get(operation)
+        }
     }
 
     /// The row where an expression or a number names the service or the operation.
@@ -206,8 +226,8 @@ impl Operations {
     pub(crate) fn named<'r>(&'r self, row: &View<'_, 'r>) -> Option<Named<'r>> {
         let (service, operation) = (name(&self.service, row)?, name(&self.operation, row)?);
         let is_overridden =
-            self.overriding.as_ref().is_some_and(|(slot, wanted, _)| row.text(*slot).as_deref() == Some(wanted.as_str()));
-        let is_known = self.rows.get(&*service).is_some_and(|rows| rows.contains_key(&*operation));
+            self.overriding.iter().any(|(slot, wanted, _)| row.text(*slot).as_deref() == Some(wanted.as_str()));
+        let is_known = self.known(&service, &operation).is_some();
         let is_foreign = self.foreign_verb(row).is_some();
         let is_read = self.by_word(&operation).is_some_and(|row| row.activity_id == ACTIVITY_READ);
         Some(Named { service, operation, is_default: !(is_overridden || is_known || is_foreign), is_read })

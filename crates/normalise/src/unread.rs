@@ -41,6 +41,8 @@ impl Consumed {
             (Read::Picked(_, key, wanted), Value::List(_)) => {
                 self.picked.push((path.to_owned(), key.to_owned(), wanted.to_owned()));
             }
+            // Nothing is picked from what is no list.
+            (Read::Picked(..), Value::Object(_)) => {}
             // Of a text that holds JSON the record shows no part.
             _ => self.paths.push(path.to_owned()),
         }

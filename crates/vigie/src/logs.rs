@@ -153,8 +153,10 @@ fn print(outcome: &Outcome, top: usize) -> Result<(), Error> {
         }
         more(gaps.paths.len() - named.len(), "paths")?;
         let named = operations(gaps, top);
-        if !named.is_empty() {
-            line(format_args!("  operations without a row that may change something:"))?;
+        let (with, without) = (gaps.operations_named.len(), gaps.operations.len());
+        if with + without > 0 {
+            let ending = if without > 0 { "; without:" } else { "" };
+            line(format_args!("  {with} of {} operations that may change something have a row{ending}", with + without))?;
         }
         for (count, (service, operation), ()) in &named {
             let service = if service == operation { String::new() } else { format!("{} ", service.escape_debug()) };
@@ -194,6 +196,7 @@ fn document(outcome: &Outcome, top: usize) -> Value {
             "paths": paths.iter().map(path).collect::<Vec<_>>(), "paths_more": gaps.paths.len() - paths.len(),
             "values_unnamed": gaps.values_unnamed,
             "operations": operations.iter().map(operation).collect::<Vec<_>>(),
+            "operations_with_row": gaps.operations_named.len(),
             "operations_more": gaps.operations.len() - operations.len(), "operations_unnamed": gaps.operations_unnamed,
         })
     };
