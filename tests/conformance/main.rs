@@ -15,6 +15,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 mod clouds;
 mod corpora;
+mod enrichment;
 mod harness;
 mod memory;
 mod ocsf;

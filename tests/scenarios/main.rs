@@ -8,10 +8,12 @@
     reason = "a test fails by panicking"
 )]
 
+mod chains;
 mod claims;
 mod collection;
 mod command;
 mod demo;
+mod enrichment;
 mod french;
 mod fuzz;
 mod lines;

@@ -17,7 +17,7 @@ fn shuffle<T>(items: &mut [T], mut seed: u64) {
     }
 }
 
-/// Every record of a folder's gzip files, one a line.
+/// Every record of a folder's files, one a line.
 fn records(folder: &Path) -> Vec<String> {
     let mut lines = Vec::new();
     let mut waiting = vec![folder.to_owned()];
@@ -26,10 +26,20 @@ fn records(folder: &Path) -> Vec<String> {
             waiting.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
             continue;
         }
+        if path.extension().is_some_and(|ending| ending == "ndjson") {
+            lines.extend(fs::read_to_string(&path).unwrap().lines().map(str::to_owned));
+            continue;
+        }
         let mut text = String::new();
-        std::io::Read::read_to_string(&mut flate2::read::MultiGzDecoder::new(fs::File::open(&path).unwrap()), &mut text).unwrap();
+        if path.extension().is_some_and(|ending| ending == "gz") {
+            let file = fs::File::open(&path).unwrap();
+            std::io::Read::read_to_string(&mut flate2::read::MultiGzDecoder::new(file), &mut text).unwrap();
+        } else {
+            text = fs::read_to_string(&path).unwrap();
+        }
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
-        lines.extend(value["Records"].as_array().into_iter().flatten().map(ToString::to_string));
+        let records = value["Records"].as_array().or_else(|| value["value"].as_array());
+        lines.extend(records.into_iter().flatten().map(ToString::to_string));
     }
     lines.sort();
     lines

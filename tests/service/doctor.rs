@@ -7,7 +7,7 @@ fn the_doctor_says_in_plain_words_what_it_looked_at() {
     let folder = tempfile::tempdir().unwrap();
     let ran = vigie(&["doctor", "--data", folder.path().to_str().unwrap()]).unwrap();
     assert!([0, 3].contains(&ran.code), "{} {}", ran.out, ran.err);
-    for name in ["disk", "flush", "clock", "place", "permissions"] {
+    for name in ["disk", "flush", "clock", "place", "permissions", "tables"] {
         assert!(ran.out.lines().any(|line| line.split_whitespace().nth(1) == Some(name)), "{name}: {}", ran.out);
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "it leaves nothing behind");

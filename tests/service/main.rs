@@ -16,6 +16,7 @@ mod clock;
 mod collection;
 mod crash;
 mod doctor;
+mod enrichment;
 mod exact;
 mod export;
 mod faults;

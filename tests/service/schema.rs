@@ -77,6 +77,7 @@ fn events(columns: &[Column], numbers: Range<u64>) -> EventBatch {
         batch.logs.push(Some("aws/cloudtrail".as_bytes()));
         batch.sources.push(Some("test".as_bytes()));
         batch.mappings.push(Some("1".as_bytes()));
+        batch.enrichments.push(None);
         batch.reasons.push(None);
         batch.raw.push(Some(record(number).as_bytes()));
         batch.raw_binary.push(None);

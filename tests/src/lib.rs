@@ -106,7 +106,7 @@ pub fn columns() -> io::Result<Vec<Column>> {
 pub struct NoDocuments;
 
 impl Documents for NoDocuments {
-    fn document(&self, _: &str, _: &[u8]) -> Option<String> {
+    fn document(&self, _: &str, _: &[u8], _: &str) -> Option<String> {
         None
     }
 }

@@ -15,6 +15,7 @@ const DEPTH_MAX: u32 = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hole {
     Time,
+    TimeMillis,
     TimeWords,
     Expiry,
     Day,
@@ -36,6 +37,7 @@ impl Hole {
     fn named(name: &str) -> Option<Self> {
         let hole = match name {
             "time" => Self::Time,
+            "time_ms" => Self::TimeMillis,
             "time_words" => Self::TimeWords,
             "expiry" => Self::Expiry,
             "day" => Self::Day,

@@ -74,6 +74,25 @@ pub(crate) struct FeedFile {
     /// Without it the feed writes no digests.
     #[serde(default)]
     pub(crate) digest_path: Option<String>,
+    /// Whose records they are, for the truth.
+    pub(crate) cloud: String,
+    /// What stands around and between records, where that is not the world's.
+    #[serde(default)]
+    pub(crate) envelope: Option<EnvelopeFile>,
+    /// Whether its objects are compressed.
+    #[serde(default = "usually", rename = "packed")]
+    pub(crate) is_packed: bool,
+    /// How long an object takes records before it is delivered.
+    #[serde(default = "open_minutes")]
+    pub(crate) open_minutes: i64,
+}
+
+fn usually() -> bool {
+    true
+}
+
+fn open_minutes() -> i64 {
+    5
 }
 
 /// An account and what it holds.
@@ -156,6 +175,9 @@ pub(crate) struct StoryFile {
     pub(crate) anchor_minute: i64,
     /// Largest random delay added to a step, in seconds.
     pub(crate) jitter_seconds: i64,
+    /// The person behind all of it, as records of several clouds name them.
+    #[serde(default)]
+    pub(crate) person: String,
     pub(crate) actors: BTreeMap<String, ActorFile>,
     pub(crate) steps: Vec<StepFile>,
     #[serde(default)]

@@ -11,6 +11,7 @@ use flate2::write::GzEncoder;
 
 use crate::chance::Chance;
 use crate::compile::fill;
+use crate::content::EnvelopeFile;
 use crate::digest::{self, Chain, Entry, Lane, Notary};
 use crate::error::Error;
 use crate::moment::{self, HOUR, MINUTE};
@@ -22,11 +23,9 @@ use crate::{Object, Options};
 
 /// Most records of one object.
 const RECORDS_MAX: u64 = 500;
-/// How long a usual buffer stays open.
-const OPEN: i64 = 5 * MINUTE;
 /// How long a late buffer stays open.
 const OPEN_LATE: i64 = 30 * MINUTE;
-/// Delivery after a usual buffer is closed: with the time it was open, 5 to 15 minutes in all.
+/// Delivery after a usual buffer is closed: with the usual time it was open, 5 to 15 minutes in all.
 const DELAY: (i64, i64) = (5 * MINUTE, 10 * MINUTE);
 /// Delivery after a late buffer is closed.
 const DELAY_LATE: (i64, i64) = (60 * MINUTE, 90 * MINUTE);
@@ -175,14 +174,15 @@ impl<'t, 's> Delivery<'t, 's> {
         let accounts = self.templates.accounts.len();
         let regions = self.templates.regions.len();
         let place = (feed * accounts + account) * regions + region;
-        let between = self.templates.envelope.between.as_bytes();
+        let open = open(self.templates, feed);
+        let between = envelope(self.templates, feed).between.as_bytes();
         let Some(desk) = self.desks.get_mut(place) else {
             return Err(Error::new("a record belongs to no feed"));
         };
         let buffer = desk.buffer(kind);
         if buffer.count == 0 {
             buffer.oldest = time;
-            self.next_due = self.next_due.min(due(time, kind));
+            self.next_due = self.next_due.min(due(time, kind, open));
         } else {
             buffer.bytes.extend_from_slice(between);
         }
@@ -203,11 +203,12 @@ impl<'t, 's> Delivery<'t, 's> {
                 let Some(desk) = self.desks.get_mut(place) else {
                     continue;
                 };
+                let open = open(self.templates, desk.lane.feed);
                 let buffer = desk.buffer(kind);
                 if buffer.count == 0 {
                     continue;
                 }
-                let due = due(buffer.oldest, kind);
+                let due = due(buffer.oldest, kind, open);
                 if due <= now {
                     self.close(place, kind, due)?;
                 } else {
@@ -230,7 +231,7 @@ impl<'t, 's> Delivery<'t, 's> {
         let delivered = at.saturating_add(self.chance.between(low, high));
         let word = self.chance.word();
         let path = log_path(self.templates, lane, delivered, &word)?;
-        let envelope = &self.templates.envelope;
+        let envelope = envelope(self.templates, lane.feed);
         let mut text = Vec::with_capacity(buffer.bytes.len() + 32);
         text.extend_from_slice(envelope.open.as_bytes());
         text.extend_from_slice(&buffer.bytes);
@@ -240,7 +241,8 @@ impl<'t, 's> Delivery<'t, 's> {
         desk.chain.pending.push(entry);
         self.last_delivered = self.last_delivered.max(delivered);
         self.tally.objects += 1;
-        (self.sink)(Object { path, bytes: gzip(&text)? })
+        let is_packed = self.templates.feeds.get(lane.feed).is_none_or(|feed| feed.is_packed);
+        (self.sink)(Object { path, bytes: if is_packed { gzip(&text)? } else { text } })
     }
 
     /// Writes the digests of the hours that ended.
@@ -265,9 +267,17 @@ impl<'t, 's> Delivery<'t, 's> {
     }
 }
 
-fn due(oldest: i64, kind: Kind) -> i64 {
-    let open = if kind == Kind::Late { OPEN_LATE } else { OPEN };
-    oldest.saturating_add(open)
+fn due(oldest: i64, kind: Kind, open: i64) -> i64 {
+    oldest.saturating_add(if kind == Kind::Late { OPEN_LATE.max(open) } else { open })
+}
+
+/// How long a usual buffer of a feed stays open.
+fn open(templates: &Templates, feed: usize) -> i64 {
+    templates.feeds.get(feed).map_or(0, |feed| feed.open_minutes * MINUTE)
+}
+
+fn envelope(templates: &Templates, feed: usize) -> &EnvelopeFile {
+    templates.feeds.get(feed).and_then(|feed| feed.envelope.as_ref()).unwrap_or(&templates.envelope)
 }
 
 fn log_path(templates: &Templates, lane: Lane, delivered: i64, word: &str) -> Result<String, Error> {

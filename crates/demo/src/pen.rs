@@ -86,6 +86,7 @@ impl Pen {
     fn fill(&mut self, hole: Hole, scene: &Scene<'_>) -> Result<(), Error> {
         match hole {
             Hole::Time => self.out.extend_from_slice(self.clock.iso(scene.time)?.as_bytes()),
+            Hole::TimeMillis => self.number(u128::try_from(scene.time).unwrap_or(0)),
             Hole::Expiry => self.out.extend_from_slice(moment::words(scene.time + HOUR)?.as_bytes()),
             Hole::TimeWords => self.out.extend_from_slice(moment::words(scene.time)?.as_bytes()),
             Hole::Day => self.out.extend_from_slice(moment::day_folders(scene.time)?.as_bytes()),

@@ -10,6 +10,7 @@ use crate::moment::{MINUTE, SECOND};
 #[derive(Debug, Default)]
 pub(crate) struct Story {
     pub(crate) jitter_ms: i64,
+    pub(crate) person: String,
     pub(crate) acts: Vec<Act>,
     pub(crate) silences: Vec<SilenceRule>,
 }
@@ -68,7 +69,7 @@ impl Story {
             }
             silences.push(SilenceRule { feed: library.feed(&silence.feed)?, from: silence.from.clone(), to: silence.to.clone() });
         }
-        Ok(Self { jitter_ms: file.jitter_seconds * SECOND, acts, silences })
+        Ok(Self { jitter_ms: file.jitter_seconds * SECOND, person: file.person.clone(), acts, silences })
     }
 }
 

@@ -36,6 +36,10 @@ pub struct Truth {
     pub objects: u64,
     /// Delivered digests.
     pub digests: u64,
+    /// The person behind the whole intrusion: one, whatever the cloud.
+    pub person: String,
+    /// The clouds that the intrusion crosses, in the order in which it does.
+    pub clouds: Vec<String>,
     /// Steps of the intrusion, in order of time.
     pub planted: Vec<Planted>,
     /// Benign records that look like steps of the intrusion.
@@ -57,6 +61,8 @@ pub struct Planted {
     pub step: String,
     /// When its first record happened, ISO 8601.
     pub time: String,
+    /// Whose records it left.
+    pub cloud: String,
     /// Key, user or resource the step is about.
     pub entity: String,
     /// ATT&CK technique, empty when the step is not an attacker's.
@@ -128,9 +134,16 @@ pub(crate) fn tell(
                 why: act.note.clone(),
             }));
         } else {
+            let feed = act.lines.first().and_then(|line| templates.feeds.get(line.form.feed));
+            let cloud = feed.map(|feed| feed.cloud.clone()).unwrap_or_default();
+            if !act.technique.is_empty() && !truth.clouds.contains(&cloud) {
+                truth.clouds.push(cloud.clone());
+            }
+            truth.person.clone_from(&templates.intrusion.person);
             truth.planted.push(Planted {
                 step: act.name.clone(),
                 time,
+                cloud,
                 entity: act.entity.clone(),
                 technique: act.technique.clone(),
                 event_ids: event_ids.clone(),

@@ -5,4 +5,4 @@
 
 mod chain;
 
-pub use chain::{Chain, Chains, Step};
+pub use chain::{Chain, Chains, LinkKey, Step, keys_behind, keys_of};

@@ -10,7 +10,7 @@ use vigie_model::{Column, ColumnKind, Documents, QueryError};
 
 use crate::filter::{Bound, Filter, Test, parse};
 use crate::ocsf;
-use crate::schema::{DAY, DELIVERED, EVENT_ID, INGESTED, LOG, MAPPING, RAW, REASON, SOURCE};
+use crate::schema::{DAY, DELIVERED, ENRICHMENT, EVENT_ID, INGESTED, LOG, MAPPING, RAW, REASON, SOURCE};
 use crate::word::{TextTest, tested};
 
 /// Names that people write for columns beside the columns' own.
@@ -53,7 +53,7 @@ fn place(name: &str, columns: &[Column]) -> Option<Place> {
     if name == EVENT_ID {
         return Some(Place::Id);
     }
-    if [LOG, SOURCE, MAPPING, REASON, RAW].contains(&name) {
+    if [LOG, SOURCE, MAPPING, ENRICHMENT, REASON, RAW].contains(&name) {
         return Some(Place::Text(name.to_owned()));
     }
     if [DELIVERED, INGESTED].contains(&name) {
@@ -97,7 +97,7 @@ impl Bar<'_> {
 
     fn field(&self, name: &str, test: &Test) -> Result<Expr, QueryError> {
         let Some(place) = place(name, self.columns) else {
-            let value = ocsf::function(Arc::clone(self.documents)).call(vec![col(LOG), col(RAW), lit(name)]);
+            let value = ocsf::function(Arc::clone(self.documents)).call(vec![col(LOG), col(RAW), col(ENRICHMENT), lit(name)]);
             return text_test(name, value, test);
         };
         match place {

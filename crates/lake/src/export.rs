@@ -79,7 +79,7 @@ impl Lake {
     }
 
     /// The events of a span that match a filter, oldest first, with the columns `time`, `event_id`,
-    /// `log`, `reason`, `raw`, `raw_binary`. What does not fit into memory is sorted on disk: ask for one
+    /// `log`, `reason`, `raw`, `raw_binary`, `enrichment`. What does not fit into memory is sorted on disk: ask for one
     /// of [`Lake::days`] at a time.
     ///
     /// # Errors

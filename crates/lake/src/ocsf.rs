@@ -16,13 +16,13 @@ use datafusion::sql::sqlparser::ast::{
 };
 use vigie_model::Documents;
 
-use crate::schema::{LOG, RAW};
+use crate::schema::{ENRICHMENT, LOG, RAW};
 
 const NAME: &str = "ocsf";
 
 /// The function, reading documents from a port.
 pub(crate) fn function(documents: Arc<dyn Documents>) -> ScalarUDF {
-    let signature = Signature::any(3, Volatility::Immutable);
+    let signature = Signature::any(4, Volatility::Immutable);
     ScalarUDF::new_from_impl(Ocsf { signature, documents })
 }
 
@@ -71,13 +71,15 @@ impl ScalarUDFImpl for Ocsf {
                 args.args.get(at).ok_or_else(|| exec_datafusion_err!("ocsf() wants one path, such as ocsf('api.operation')"))?;
             Ok(cast(&value.to_array(rows)?, &DataType::Utf8View)?)
         };
-        let (logs, records, paths) = (array(0)?, array(1)?, array(2)?);
+        let (logs, records, enrichments, paths) = (array(0)?, array(1)?, array(2)?, array(3)?);
         let (logs, records, paths) = (logs.as_string_view(), records.as_string_view(), paths.as_string_view());
+        let enrichments = enrichments.as_string_view();
         let mut values = StringViewBuilder::with_capacity(rows);
         for row in 0..rows {
             let is_there = logs.is_valid(row) && records.is_valid(row) && paths.is_valid(row);
             values.append_option(if is_there {
-                value(&*self.documents, logs.value(row), records.value(row), paths.value(row))
+                let enrichment = if enrichments.is_valid(row) { enrichments.value(row) } else { "" };
+                value(&*self.documents, logs.value(row), (records.value(row), enrichment), paths.value(row))
             } else {
                 None
             });
@@ -86,9 +88,9 @@ impl ScalarUDFImpl for Ocsf {
     }
 }
 
-/// The text of the first value at a path of a record's OCSF event.
-pub(crate) fn value(documents: &dyn Documents, log: &str, record: &str, path: &str) -> Option<String> {
-    let document = documents.document(log, record.as_bytes())?;
+/// The text of the first value at a path of the OCSF event of a record and of what was found for it.
+pub(crate) fn value(documents: &dyn Documents, log: &str, (record, enrichment): (&str, &str), path: &str) -> Option<String> {
+    let document = documents.document(log, record.as_bytes(), enrichment)?;
     let document: serde_json::Value = serde_json::from_str(&document).ok()?;
     let found = path.split('.').try_fold(&document, |value, key| {
         let value = value.as_array().map_or(Some(value), |items| items.first())?;
@@ -113,6 +115,7 @@ pub(crate) fn name_columns(statement: &mut Statement) {
                 && list.args.len() == 1
             {
                 let column = |name: &str| FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(Ident::new(name))));
+                list.args.insert(0, column(ENRICHMENT));
                 list.args.insert(0, column(RAW));
                 list.args.insert(0, column(LOG));
             }

@@ -26,7 +26,7 @@ use tokio::time::Instant;
 use vigie_model::{Ask, Canceller, Cell, Millis, QueryEngine, QueryError, Question, RowPlace, Rows};
 
 use crate::lake::Lake;
-use crate::schema::{EVENT_ID, INGESTED, LOG, RAW, RAW_BINARY, REASON, TIME};
+use crate::schema::{ENRICHMENT, EVENT_ID, INGESTED, LOG, RAW, RAW_BINARY, REASON, TIME};
 use crate::{bar, newest, ocsf, scan, truncate};
 
 /// Bytes that all queries may hold together; what sorts and groups need more goes to disk.
@@ -50,7 +50,7 @@ const GROWING_FUNCTIONS: [&str; 9] =
 const CATALOG: &str = "vigie";
 const SCHEMA: &str = "lake";
 /// Columns of the rows of an export, in order.
-const EXPORTED: [&str; 6] = [TIME, EVENT_ID, LOG, REASON, RAW, RAW_BINARY];
+const EXPORTED: [&str; 7] = [TIME, EVENT_ID, LOG, REASON, RAW, RAW_BINARY, ENRICHMENT];
 /// Steps of a histogram.
 const STEPS_MAX: usize = 400;
 

@@ -6,7 +6,7 @@ use futures::StreamExt;
 use vigie_model::{EventBatch, EventId, TextColumn};
 
 use crate::lake::Lake;
-use crate::schema::{DELIVERED, EVENT_ID, INGESTED, LOG, MAPPING, RAW, RAW_BINARY, REASON, SOURCE};
+use crate::schema::{DELIVERED, ENRICHMENT, EVENT_ID, INGESTED, LOG, MAPPING, RAW, RAW_BINARY, REASON, SOURCE};
 use crate::table::{DataFile, Purpose, sentence};
 use crate::write::{FileWriter, GROUP_ROWS, WrittenFile, by_day, record_batch};
 
@@ -113,6 +113,7 @@ fn events(batch: &RecordBatch) -> EventBatch {
         logs: text(LOG),
         sources: text(SOURCE),
         mappings: text(MAPPING),
+        enrichments: text(ENRICHMENT),
         reasons: text(REASON),
         columns: Vec::new(),
         raw: text(RAW),

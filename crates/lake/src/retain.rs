@@ -324,7 +324,7 @@ mod tests {
     struct NoDocuments;
 
     impl Documents for NoDocuments {
-        fn document(&self, _: &str, _: &[u8]) -> Option<String> {
+        fn document(&self, _: &str, _: &[u8], _: &str) -> Option<String> {
             None
         }
     }
@@ -343,7 +343,9 @@ mod tests {
             batch.ingested.push(at);
             batch.logs.push(Some(log.as_bytes()));
             batch.raw.push(Some(b"{}"));
-            for texts in [&mut batch.sources, &mut batch.mappings, &mut batch.reasons, &mut batch.raw_binary] {
+            for texts in
+                [&mut batch.sources, &mut batch.mappings, &mut batch.enrichments, &mut batch.reasons, &mut batch.raw_binary]
+            {
                 texts.push(None);
             }
             for (values, value) in batch.columns.iter_mut().zip([at, *class]) {

@@ -23,6 +23,7 @@ pub(crate) const DAY: &str = "day";
 pub(crate) const LOG: &str = "log";
 pub(crate) const SOURCE: &str = "source";
 pub(crate) const MAPPING: &str = "mapping";
+pub(crate) const ENRICHMENT: &str = "enrichment";
 pub(crate) const REASON: &str = "reason";
 pub(crate) const DELIVERED: &str = "delivered";
 pub(crate) const INGESTED: &str = "ingested";
@@ -37,7 +38,7 @@ pub(crate) fn file_schema(columns: &[Column]) -> SchemaRef {
     let own = |name: &str, kind| Field::new(name, kind, true);
     let mut fields = vec![own(EVENT_ID, DataType::Binary)];
     fields.extend(columns.iter().map(|column| own(&column.name, arrow_type(column.kind))));
-    for name in [LOG, SOURCE, MAPPING, REASON] {
+    for name in [LOG, SOURCE, MAPPING, ENRICHMENT, REASON] {
         fields.push(own(name, DataType::Utf8));
     }
     for name in [DELIVERED, INGESTED] {

@@ -272,6 +272,7 @@ pub(crate) fn record_batch(
     arrays.push(of.texts(|batch| Some(&batch.logs)));
     arrays.push(of.texts(|batch| Some(&batch.sources)));
     arrays.push(of.texts(|batch| Some(&batch.mappings)));
+    arrays.push(of.texts(|batch| Some(&batch.enrichments)));
     arrays.push(of.texts(|batch| Some(&batch.reasons)));
     arrays.push(of.instants(|batch, row| batch.delivered.get(row).copied().flatten()));
     arrays.push(of.instants(|batch, row| batch.ingested.get(row).copied()));

@@ -240,6 +240,9 @@ pub struct EventBatch {
     pub sources: TextColumn,
     /// The version of the mapping that made each; none for quarantined records.
     pub mappings: TextColumn,
+    /// What tables said of each when it was taken in: entries of `enrichments` as a list of JSON, each with the
+    /// version of its enrichment.
+    pub enrichments: TextColumn,
     /// Why a record is in quarantine (its `class_uid` is 0), else none.
     pub reasons: TextColumn,
     /// Promoted columns.
@@ -268,6 +271,7 @@ impl EventBatch {
             (&mut self.logs, &other.logs),
             (&mut self.sources, &other.sources),
             (&mut self.mappings, &other.mappings),
+            (&mut self.enrichments, &other.enrichments),
             (&mut self.reasons, &other.reasons),
             (&mut self.raw, &other.raw),
             (&mut self.raw_binary, &other.raw_binary),
@@ -295,7 +299,7 @@ impl EventBatch {
 
     /// Bytes that it holds in memory.
     pub fn held_bytes(&self) -> usize {
-        let texts = [&self.logs, &self.sources, &self.mappings, &self.reasons, &self.raw, &self.raw_binary];
+        let texts = [&self.logs, &self.sources, &self.mappings, &self.enrichments, &self.reasons, &self.raw, &self.raw_binary];
         let own = self.ids.capacity() * size_of::<EventId>()
             + self.delivered.capacity() * size_of::<Option<Millis>>()
             + self.ingested.capacity() * size_of::<Millis>()

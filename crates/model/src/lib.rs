@@ -23,7 +23,7 @@ pub use event::{Event, EventFacts, EventRef};
 pub use finding::{Evidence, Finding, Reference, RuleFacts, Severity};
 pub use id::{EventId, LogType, NameSpace, Tenant, finding_uid};
 pub use ledger::{Collected, Ledger};
-pub use link::{Link, LinkKind, Principal};
+pub use link::{Link, LinkKind, Principal, Sureness};
 pub use port::{Answer, Committed, Delivery, Documents, Intake, LaneMark, Receipt, Refusal, Rejected, Store};
 pub use query::{Ask, Canceller, Cell, QueryEngine, QueryError, Question, RowPlace, Rows};
 pub use saved::{SaveError, SavedSearch, SavedSearches};

@@ -122,6 +122,7 @@ pub trait Store: Send + Sync {
 /// Reads values out of records at OCSF paths, by the mapping of their log type.
 pub trait Documents: Send + Sync {
     /// The whole OCSF event of a record as JSON; none when the log type has no mapping or the record
-    /// cannot be read.
-    fn document(&self, log: &str, raw: &[u8]) -> Option<String>;
+    /// cannot be read. `enrichment` is what was found when the event was taken in, as
+    /// [`EventBatch::enrichments`] has it; empty for nothing.
+    fn document(&self, log: &str, raw: &[u8], enrichment: &str) -> Option<String>;
 }

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use serde::de::IgnoredAny;
 use vigie_record::{Value, View};
 
+use crate::enrich::Enriching;
 use crate::expression::Expression;
 use crate::files::Field;
 use crate::function::{Function, evaluate};
@@ -47,6 +48,11 @@ impl Programme {
 
     /// The same of a record that was made of something else, which stands under `raw_data` then.
     pub fn document_of(&self, row: &View<'_, '_>, raw: &[u8]) -> String {
+        self.enriched_document(row, raw, Enriching::Nothing)
+    }
+
+    /// The same with what is known beside the record.
+    pub fn enriched_document(&self, row: &View<'_, '_>, raw: &[u8], enriching: Enriching<'_>) -> String {
         let operation = self.operation(row);
         let event =
             self.mapping.passthrough.as_ref().and_then(|passthrough| Some((passthrough, passthrough.event(row.record())?)));
@@ -78,6 +84,7 @@ impl Programme {
             insert(&mut root, "metadata.version", Node::Raw(quote(&self.mapping.ocsf)));
         }
         join(&mut root, self.unmapped(row, &consumed));
+        enriching.apply(&mut root);
         root.insert("raw_data".to_owned(), Node::Raw(quote(&String::from_utf8_lossy(raw))));
         write(&Node::Map(root))
     }
@@ -192,7 +199,7 @@ impl Programme {
 }
 
 /// Adds an enrichment behind those that are there.
-fn enrich(root: &mut Map, enrichment: Node) {
+pub(crate) fn enrich(root: &mut Map, enrichment: Node) {
     match root.get_mut("enrichments") {
         Some(Node::List(enrichments)) => enrichments.push(enrichment),
         _ => {
@@ -279,7 +286,8 @@ pub(crate) fn quote(text: &str) -> String {
     out
 }
 
-fn write(node: &Node) -> String {
+/// The JSON of a tree.
+pub(crate) fn write(node: &Node) -> String {
     match node {
         Node::Raw(text) => text.clone(),
         Node::List(items) => {

@@ -167,16 +167,46 @@ struct PrincipalSection {
     uid: String,
     name: String,
     person: String,
+    /// A word, not an expression; the log's product when left out.
+    #[serde(default)]
+    space: Option<String>,
 }
 
+/// How one end of a link is named, and when: expressions, empty where nothing is said.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LinkSection {
     kind: LinkKind,
+    #[serde(default)]
     operations: Vec<String>,
+    #[serde(default)]
+    when: String,
+    #[serde(default)]
     credential: String,
+    #[serde(default)]
     uid: String,
+    #[serde(default)]
     name: String,
+    #[serde(default)]
+    space: String,
+    #[serde(default)]
+    by: Option<BySection>,
+}
+
+/// Who stands behind, where that is not who acts in the record.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BySection {
+    #[serde(default)]
+    credential: String,
+    #[serde(default)]
+    uid: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    person: String,
+    #[serde(default)]
+    space: String,
 }
 
 /// One OCSF field of a mapping.
@@ -203,14 +233,20 @@ pub(crate) struct PrincipalFields {
     pub(crate) uid: Expression,
     pub(crate) name: Expression,
     pub(crate) person: Option<Expression>,
+    pub(crate) space: Expression,
 }
 
-/// One kind of link and how its child is named.
+/// One kind of link and how its ends are named.
 #[derive(Debug, Clone)]
 pub(crate) struct LinkFields {
     pub(crate) kind: LinkKind,
+    /// Operations that prove it; every one when there are none.
     pub(crate) operations: Vec<String>,
+    /// What a record must have, too.
+    pub(crate) when: Option<Expression>,
     pub(crate) child: PrincipalFields,
+    /// Who stands behind; without it who acts in the record.
+    pub(crate) parent: Option<PrincipalFields>,
 }
 
 /// Where a record says its own class and activity.
@@ -285,11 +321,12 @@ impl Mapping {
         for (class, text) in &mapping.requires {
             requires.push((class_number(class)?, expression("requires", text, &mut paths)?));
         }
-        let (principal, links) = principals(&mapping, &mut paths)?;
+        let id = LogType::parse(&log.id).ok_or_else(|| ContentError::new("log.toml", "`id` must be product/service"))?;
+        let (principal, links) = principals(id.product(), &mapping, &mut paths)?;
         let given = given(&mapping, &mut paths)?;
         let passthrough = mapping.passthrough.as_ref().map(passthrough).transpose()?;
         Ok(Mapping {
-            log: LogType::parse(&log.id).ok_or_else(|| ContentError::new("log.toml", "`id` must be product/service"))?,
+            log: id,
             title: log.title,
             version: mapping.version,
             logsources: match log.logsource {
@@ -397,22 +434,45 @@ fn check_path(to: &str, from: &Expression) -> Result<(), String> {
     Ok(())
 }
 
-fn principals(mapping: &MappingFile, paths: &mut PathSet) -> Result<(PrincipalFields, Vec<LinkFields>), ContentError> {
+fn principals(
+    product: &str,
+    mapping: &MappingFile,
+    paths: &mut PathSet,
+) -> Result<(PrincipalFields, Vec<LinkFields>), ContentError> {
     let section = &mapping.principal;
+    let own = section.space.as_deref().unwrap_or(product);
     let principal = PrincipalFields {
         credential: expression("principal.credential", &section.credential, paths)?,
         uid: expression("principal.uid", &section.uid, paths)?,
         name: expression("principal.name", &section.name, paths)?,
         person: Some(expression("principal.person", &section.person, paths)?),
+        space: Expression::Literal(own.to_owned()),
     };
     let mut links = Vec::new();
     for link in &mapping.link {
-        let mut part = |text: &str| {
-            if text.is_empty() { Ok(Expression::Literal(String::new())) } else { expression("link", text, paths) }
+        let mut part = |text: &str, otherwise: &str| match text {
+            "" => Ok(Expression::Literal(otherwise.to_owned())),
+            text => expression("link", text, paths),
         };
-        let child =
-            PrincipalFields { credential: part(&link.credential)?, uid: part(&link.uid)?, name: part(&link.name)?, person: None };
-        links.push(LinkFields { kind: link.kind, operations: link.operations.clone(), child });
+        let child = PrincipalFields {
+            credential: part(&link.credential, "")?,
+            uid: part(&link.uid, "")?,
+            name: part(&link.name, "")?,
+            person: None,
+            space: part(&link.space, own)?,
+        };
+        let mut parent = None;
+        if let Some(by) = &link.by {
+            parent = Some(PrincipalFields {
+                credential: part(&by.credential, "")?,
+                uid: part(&by.uid, "")?,
+                name: part(&by.name, "")?,
+                person: Some(part(&by.person, "")?),
+                space: part(&by.space, own)?,
+            });
+        }
+        let when = if link.when.is_empty() { None } else { Some(part(&link.when, "")?) };
+        links.push(LinkFields { kind: link.kind, operations: link.operations.clone(), when, child, parent });
     }
     Ok((principal, links))
 }

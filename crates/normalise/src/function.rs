@@ -51,8 +51,12 @@ pub(crate) enum Function {
     Json,
     /// `pick(list, 'name', 'x', 'value')`: the value of the member of a list whose name is x.
     Pick,
+    /// `item(x, 0)`: one item of a list, counted from 0; a value that is no list is the only one.
+    Item,
     /// `band(x, 0, 1, 4, 2)`: what stands behind the last bound that x reaches.
     Band,
+    /// `added(new, old, 'id=', ',')`: the first part between the two marks that the old text has not.
+    Added,
     /// `each(array, field)`: that field of every object of an array.
     Each,
     /// OCSF outcome: 2 when the first argument has a value or another one says failure, else 1.
@@ -66,7 +70,7 @@ pub(crate) enum Function {
 }
 
 /// Name, function, fewest and most arguments.
-const FUNCTIONS: [(&str, Function, usize, usize); 26] = [
+const FUNCTIONS: [(&str, Function, usize, usize); 28] = [
     ("text", Function::Text, 1, 1),
     ("integer", Function::Integer, 1, 1),
     ("bool", Function::Bool, 1, 1),
@@ -87,7 +91,9 @@ const FUNCTIONS: [(&str, Function, usize, usize); 26] = [
     ("join", Function::Join, 2, 9),
     ("json", Function::Json, 1, 2),
     ("pick", Function::Pick, 4, 9),
+    ("item", Function::Item, 2, 2),
     ("band", Function::Band, 3, 41),
+    ("added", Function::Added, 4, 4),
     ("each", Function::Each, 2, 2),
     ("outcome", Function::Outcome, 1, 4),
     ("is_one_of", Function::IsOneOf, 2, 20),
@@ -122,6 +128,9 @@ impl Function {
             }
             Function::StartsWith if !rest.iter().all(is_written) => {
                 Err("`starts_with` takes literals behind its text".to_owned())
+            }
+            Function::Added if !rest.iter().skip(1).all(is_written) => {
+                Err("`added` takes two marks as literals: added(new, old, 'id=', ',')".to_owned())
             }
             Function::Band => check_bounds(rest),
             _ => Ok(()),
@@ -192,13 +201,8 @@ fn call<'r>(function: Function, arguments: &'r [Expression], row: &View<'_, 'r>)
         Function::Choose => choose(&argument(0), arguments, row),
         Function::AfterLast => map_text(argument(0), |text| after_last(text, literal(1))),
         Function::BeforeFirst => map_text(argument(0), |text| text.split_once(literal(1)).map(|(head, _)| head)),
-        Function::Part => {
-            let number = match arguments.get(2) {
-                Some(Expression::Number(number)) => usize::try_from(*number).unwrap_or(usize::MAX),
-                _ => 0,
-            };
-            map_text(argument(0), |text| text.split(literal(1)).nth(number))
-        }
+        Function::Part => map_text(argument(0), |text| text.split(literal(1)).nth(number(arguments, 2))),
+        Function::Item => item(argument(0), number(arguments, 1)),
         Function::Lower | Function::Upper => match argument(0) {
             Value::Text(text) if function == Function::Lower => Value::Text(Cow::Owned(text.to_lowercase())),
             Value::Text(text) => Value::Text(Cow::Owned(text.to_uppercase())),
@@ -208,6 +212,7 @@ fn call<'r>(function: Function, arguments: &'r [Expression], row: &View<'_, 'r>)
         Function::Json => json(argument(0), literal(1)),
         Function::Pick => pick(argument(0), arguments),
         Function::Band => band(&argument(0), arguments, row),
+        Function::Added => added(argument(0), &argument(1), literal(2), literal(3)),
         Function::Each => Value::Absent,
         Function::Outcome => {
             let failed = |at: usize| argument(at).text().is_some_and(|text| text.eq_ignore_ascii_case("failure"));
@@ -335,6 +340,47 @@ fn band<'r>(value: &Value<'r>, arguments: &'r [Expression], row: &View<'_, 'r>) 
         Some([_, then]) => evaluate(then, row),
         _ => Value::Absent,
     }
+}
+
+/// The number that an argument is.
+fn number(arguments: &[Expression], at: usize) -> usize {
+    match arguments.get(at) {
+        Some(Expression::Number(number)) => usize::try_from(*number).unwrap_or(usize::MAX),
+        _ => 0,
+    }
+}
+
+/// One item of a list, counted from 0.
+fn item(value: Value<'_>, number: usize) -> Value<'_> {
+    match value {
+        Value::List(list) => nth(list, number).unwrap_or(Value::Absent),
+        Value::Json(ref json) if json.first() == Some(&b'[') => nth(json, number).map_or(Value::Absent, made),
+        value if number == 0 => value,
+        _ => Value::Absent,
+    }
+}
+
+fn nth(list: &[u8], number: usize) -> Option<Value<'_>> {
+    let (mut at, mut found) = (0, None);
+    each_item(list, &mut |item| {
+        if at == number {
+            found = Some(item);
+        }
+        at += 1;
+    });
+    found
+}
+
+/// The first part of a text between two marks that does not stand between them in the old text too.
+fn added<'r>(new: Value<'r>, old: &Value<'_>, begin: &str, end: &str) -> Value<'r> {
+    let old = old.text().unwrap_or_default();
+    let known: Vec<&str> = parts(&old, begin, end).collect();
+    map_text(new, |text| parts(text, begin, end).find(|part| !known.contains(part)))
+}
+
+/// What stands between two marks, wherever it does.
+fn parts<'t, 'm>(text: &'t str, begin: &'m str, end: &'m str) -> impl Iterator<Item = &'t str> {
+    text.split(begin).skip(1).filter_map(move |rest| rest.split_once(end)).map(|(part, _)| part)
 }
 
 fn is_empty(value: &Value<'_>) -> bool {

@@ -6,9 +6,10 @@
 //! [`Mapping::parse`] reads the files of one log type; [`Mapping::programme`] fixes which OCSF
 //! paths are wanted; [`Programme::shape`] turns a row into an event; [`Programme::document`] writes
 //! the whole OCSF event, [`Programme::note_gaps`] tells what it leaves unmapped, and [`propose`] begins
-//! a mapping from records.
+//! a mapping from records. [`Enrichments`] add what tables of the user say.
 
 mod document;
+mod enrich;
 mod error;
 mod exports;
 mod expression;
@@ -23,6 +24,10 @@ mod propose;
 mod text;
 mod unread;
 
+pub use enrich::{
+    Declaration, Enricher, Enriching, Enrichment, Enrichments, Filled, MMDB_BYTES_MAX, TABLE_BYTES_MAX, TABLE_ROWS_MAX,
+    TableFile, Wants,
+};
 pub use error::ContentError;
 pub use files::{Identity, LogSource, Mapping, Mark, Wrapper};
 pub use gaps::{Gap, Gaps};

@@ -225,8 +225,7 @@ impl Operations {
     /// How a record names its operation, and what the table makes of the name. None where it names none.
     pub(crate) fn named<'r>(&'r self, row: &View<'_, 'r>) -> Option<Named<'r>> {
         let (service, operation) = (name(&self.service, row)?, name(&self.operation, row)?);
-        let is_overridden =
-            self.overriding.iter().any(|(slot, wanted, _)| row.text(*slot).as_deref() == Some(wanted.as_str()));
+        let is_overridden = self.overriding.iter().any(|(slot, wanted, _)| row.text(*slot).as_deref() == Some(wanted.as_str()));
         let is_known = self.known(&service, &operation).is_some();
         let is_foreign = self.foreign_verb(row).is_some();
         let is_read = self.by_word(&operation).is_some_and(|row| row.activity_id == ACTIVITY_READ);
@@ -292,8 +291,11 @@ fn foreign_verbs(
 ) -> Result<(Expression, Expression, Rows<Box<str>>), ContentError> {
     let (of_service, of_operation) = keys("operations.verbs.key", &foreign.key, paths)?;
     let file = format!("{}/operations.tsv", foreign.log);
-    let table = read(&file)?;
     let mut verbs: Rows<Box<str>> = HashMap::new();
+    // Where the other log is not here, its operations have no verbs.
+    let Ok(table) = read(&file) else {
+        return Ok((of_service, of_operation, verbs));
+    };
     each_row(&file, &table, &mut |number, line| {
         // The paths of that log's records are not of these.
         let parsed = parse_row(line, &mut PathSet::new());

@@ -131,7 +131,7 @@ pub(crate) fn join(root: &mut Map, rest: Map) {
 }
 
 /// The members of an object; of a key that it names twice the first, of null nothing.
-fn tree(object: &[u8]) -> Map {
+pub(crate) fn tree(object: &[u8]) -> Map {
     let mut members = Map::new();
     each_member(object, &mut |key, value| {
         let node = match value {
@@ -153,7 +153,7 @@ fn items(list: &[u8]) -> Node {
 }
 
 /// The tree of an object or a list; none of other JSON.
-fn grown(json: &str) -> Option<Node> {
+pub(crate) fn grown(json: &str) -> Option<Node> {
     match json.as_bytes() {
         object @ [b'{', ..] => Some(Node::Map(tree(object))),
         list @ [b'[', ..] => Some(items(list)),

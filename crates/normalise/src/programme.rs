@@ -1,6 +1,6 @@
 //! A mapping compiled for the OCSF paths that somebody wants.
 
-use vigie_model::{Event, EventFacts, EventId, Link, LogType, MILLIS_MAX, NameSpace, Principal};
+use vigie_model::{Event, EventFacts, EventId, Link, LinkKind, LogType, MILLIS_MAX, NameSpace, Principal};
 use vigie_record::{PathSet, Row, SlotId, Value, View, Walk};
 
 use crate::expression::Expression;
@@ -92,6 +92,10 @@ pub struct Programme {
 /// The wanted paths that [`EventFacts`] is made of, interned first.
 #[derive(Debug, Clone)]
 struct FactSlots(Vec<SlotId>);
+
+/// Places of two of the paths.
+const OPERATION: usize = 2;
+const ERROR: usize = 16;
 
 const FACT_PATHS: [&str; 22] = [
     "metadata.uid",
@@ -432,26 +436,54 @@ impl Programme {
         }
     }
 
-    /// What the record proves about the identity behind a credential, if anything.
-    pub fn link(&self, row: &View<'_, '_>, event: &Event<'_>) -> Option<Link> {
-        let at = |number: usize| self.facts.0.get(number).map(|slot| vigie_record::Fields::value(event, *slot));
-        let operation = at(2)?;
-        let Value::Text(operation) = operation else {
-            return None;
-        };
-        let fields = self.mapping.links.iter().find(|link| link.operations.iter().any(|name| *name == *operation))?;
-        let child = principal(&fields.child, row);
-        if child.credential.is_empty() && child.uid.is_empty() {
-            return None;
+    /// What the record proves about who stands behind whom; nothing when what it tells of was refused.
+    pub fn links(&self, row: &View<'_, '_>, event: &Event<'_>) -> Vec<Link> {
+        let mut links = Vec::new();
+        if self.mapping.links.is_empty() {
+            return links;
         }
-        let event_uid = at(0).and_then(|value| value.text().map(std::borrow::Cow::into_owned)).unwrap_or_default();
-        Some(Link {
-            occurred: event.occurred,
-            event_uid,
-            kind: fields.kind,
-            child,
-            parent: principal(&self.mapping.principal, row),
-        })
+        let at = |number: usize| self.facts.0.get(number).map_or(Value::Absent, |slot| vigie_record::Fields::value(event, *slot));
+        if at(ERROR).text().is_some_and(|error| !error.is_empty()) {
+            return links;
+        }
+        let operation = at(OPERATION);
+        let operation = operation.text().unwrap_or_default();
+        for fields in &self.mapping.links {
+            if !fields.operations.is_empty() && !fields.operations.iter().any(|name| *name == *operation) {
+                continue;
+            }
+            let is_off = |when: &Expression| {
+                let value = evaluate(when, row);
+                value == Value::Bool(false) || value.text().is_none_or(|text| text.is_empty())
+            };
+            if fields.when.as_ref().is_some_and(is_off) {
+                continue;
+            }
+            let child = principal(&fields.child, row);
+            let parent = principal(fields.parent.as_ref().unwrap_or(&self.mapping.principal), row);
+            if is_nobody(&child) || (fields.parent.is_some() && is_nobody(&parent)) {
+                continue;
+            }
+            links.push(Link {
+                occurred: event.occurred,
+                event_uid: at(0).text().map(std::borrow::Cow::into_owned).unwrap_or_default(),
+                log: self.mapping.log.0.clone(),
+                kind: fields.kind,
+                child,
+                parent,
+            });
+        }
+        links
+    }
+
+    /// Among whose ids those of the log's principals are: see [`Principal::space`].
+    pub fn space(&self) -> &str {
+        self.mapping.principal.space.literal()
+    }
+
+    /// Whether a record may name who acts through its actor.
+    pub fn has_acts(&self) -> bool {
+        self.mapping.links.iter().any(|link| link.kind == LinkKind::Acted)
     }
 
     /// Who acts in a record.
@@ -507,7 +539,13 @@ fn principal(fields: &PrincipalFields, row: &View<'_, '_>) -> Principal {
         uid: text(&fields.uid),
         name: text(&fields.name),
         person: fields.person.as_ref().map(text).unwrap_or_default(),
+        space: text(&fields.space),
     }
+}
+
+/// Whether neither a credential nor an id says who it is.
+fn is_nobody(principal: &Principal) -> bool {
+    principal.credential.is_empty() && principal.uid.is_empty()
 }
 
 fn value<'r>(source: &'r Source, operation: &Chosen<'r>, row: &View<'_, 'r>) -> Value<'r> {

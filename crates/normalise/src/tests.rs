@@ -223,3 +223,53 @@ fn gaps_are_what_documents_leave_unmapped() {
     let operations: Vec<_> = gaps.operations.iter().collect();
     assert_eq!(operations, [(&("gates".to_owned(), "MakeGate".to_owned()), &2)]);
 }
+
+const LINKS: &str = r#"[fields]
+"api.operation" = "text(operation)"
+"api.response.error" = "text(error)"
+"metadata.uid" = "text(gate_id)"
+[[link]]
+kind = "assumed"
+operations = ["Open"]
+credential = "text(made)"
+name = "text(role)"
+[link.by]
+uid = "text(subject)"
+space = "text(issuer)"
+[[link]]
+kind = "same"
+when = "has_one_of(mail, '@')"
+uid = "text(who)"
+[link.by]
+uid = "lower(mail)"
+person = "lower(mail)"
+space = "'email'"
+"#;
+
+/// Which links a record proves: each as its kind, and both ends as credential, uid, space and person.
+#[test]
+fn records_prove_links_between_two_ends() {
+    let mapping = mapping(PLAIN, LINKS);
+    let programme = mapping.programme(&mut PathSet::new());
+    let walk = Walk::compile(&[programme.paths()]);
+    let links = |record: &str| {
+        let mut row = Row::new();
+        walk.read(record.as_bytes(), &mut row).unwrap();
+        let view = walk.view(&row, 0);
+        let mut event = Event::default();
+        assert!(programme.shape(&view, &mut event), "{record} has no time");
+        let end =
+            |end: &vigie_model::Principal| [&end.credential, &end.uid, &end.space, &end.person].map(String::as_str).join("|");
+        let told = programme.links(&view, &event);
+        let told = told.iter().map(|link| format!("{:?} {} < {}", link.kind, end(&link.child), end(&link.parent)));
+        told.collect::<Vec<_>>()
+    };
+    let record = r#"{"gate_id":"g1","at":1794448327,"operation":"Open","made":"k1","role":"r","subject":"s","issuer":"i","who":"7","mail":"A@b.example"}"#;
+    assert_eq!(links(record), ["Assumed k1||acme| < |s|i|", "Same |7|acme| < |a@b.example|email|a@b.example"]);
+    // Another operation, no address, nobody behind, or a refusal: nothing is proven.
+    assert_eq!(links(&record.replace("\"Open\"", "\"Shut\"").replace('@', "")), Vec::<String>::new());
+    assert_eq!(links(&record.replace("\"s\"", "\"\"").replace('@', "")), Vec::<String>::new());
+    assert_eq!(links(&record.replace("\"gate_id\"", "\"error\":\"refused\",\"gate_id\"")), Vec::<String>::new());
+    assert_eq!(programme.space(), "acme");
+    assert!(!programme.has_acts());
+}

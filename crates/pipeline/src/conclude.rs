@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use hashbrown::HashSet;
 use vigie_detect::{Correlator, Firing, Hit, RuleSet};
-use vigie_estate::Chains;
+use vigie_estate::{Chains, keys_behind};
 use vigie_model::limits::{CHAIN_LINKS_MAX, LINKS_MAX, SPILL_BYTES};
 use vigie_model::{EventFacts, EventRef, Evidence, Finding, Link, Millis, Tenant, finding_uid};
 
 use crate::hunt::Hunt;
+use crate::kinship::number_of;
 use crate::outcome::{Counted, Outcome};
 use crate::pack::{Reader, Texts};
 use crate::spill::{Merge, Sorter};
-use crate::work::{Fed, Reported, Sorted, principal_key};
+use crate::work::{Fed, Reported, Sorted};
 
 /// Ends a hunt: `report` gets every finding in the order of time.
 pub(crate) fn conclude(
@@ -85,9 +86,10 @@ fn chains(links: Vec<Sorter>, wanted: HashSet<u64>, outcome: &mut Outcome) -> io
                 return Ok(());
             }
             let link: Link = postcard::from_bytes(bytes).map_err(io::Error::other)?;
-            let parent = principal_key(&link.parent.credential, &link.parent.uid);
-            if seen.insert(parent) {
-                next.insert(parent);
+            for key in keys_behind(&link.parent, link.occurred).map(number_of) {
+                if seen.insert(key) {
+                    next.insert(key);
+                }
             }
             if kept.len() < LINKS_MAX {
                 known.insert(vigie_record::hash_text(bytes));

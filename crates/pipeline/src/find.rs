@@ -77,6 +77,10 @@ impl Finder {
     /// The first lane that a record is of, else what stands inside it by the first lane that says so.
     /// Of one lane alone where it is told which. What cannot be read is nothing: lanes say why.
     pub(crate) fn find<'r>(&self, record: &'r [u8], only: Option<usize>, row: &mut Row<'r>) -> Found {
+        self.find_at(record, only, row, 0)
+    }
+
+    fn find_at<'r>(&self, record: &'r [u8], only: Option<usize>, row: &mut Row<'r>, depth: usize) -> Found {
         if self.walk.read(record, row).is_err() {
             return Found::Nothing;
         }
@@ -94,7 +98,24 @@ impl Finder {
             value if !is_text => held(&value),
             _ => None,
         };
-        asked().find_map(|(_, marks)| marks.wrappers.iter().find_map(inside)).map_or(Found::Nothing, Found::Inside)
+        // A place may be a wrapper of several lanes: what is known inside says which it is.
+        let mut unknown = None;
+        for records in asked().flat_map(|(_, marks)| marks.wrappers.iter().filter_map(inside)) {
+            if depth + 1 >= INSIDE_MAX || records.iter().any(|record| self.is_known(record, only, depth + 1)) {
+                return Found::Inside(records);
+            }
+            unknown = unknown.or(Some(records));
+        }
+        unknown.map_or(Found::Nothing, Found::Inside)
+    }
+
+    /// Whether a record is of a lane, or holds one that is.
+    fn is_known(&self, record: &[u8], only: Option<usize>, depth: usize) -> bool {
+        match self.find_at(record, only, &mut Row::new(), depth) {
+            Found::Lane(_) => true,
+            Found::Inside(records) => records.iter().any(|record| self.is_known(record, only, depth + 1)),
+            Found::Nothing => false,
+        }
     }
 }
 

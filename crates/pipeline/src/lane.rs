@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vigie_detect::{LogName, LogQuery, Partition, RuleSet};
-use vigie_model::{Column, LogType};
-use vigie_normalise::{LogSource, Mapping, Mark, Programme, Wrapper};
+use vigie_model::{Column, EventFacts, LogType, Principal};
+use vigie_normalise::{Enricher, Enrichments, LogSource, Mapping, Mark, Programme, Wants, Wrapper};
 use vigie_record::{Export, LineForms, LineSet, PathSet, Row, SlotId, Value, Walk};
 
 use crate::find::Groups;
@@ -39,6 +39,12 @@ pub struct Lane {
     id: Vec<SlotId>,
     /// The OCSF paths that its programme gives.
     wanted: PathSet,
+    /// What tables give at the paths that are wanted.
+    pub(crate) enricher: Enricher,
+    /// What tables say of an event with findings.
+    pub(crate) about: Enricher,
+    /// The tables, for documents.
+    pub(crate) enrichments: Enrichments,
 }
 
 /// See [`crate::find::Finder`].
@@ -58,11 +64,17 @@ const OWN: usize = 2;
 impl Lane {
     /// The lane of a mapped log, whose events have what the rules read.
     pub fn mapped(mapping: &Mapping, rules: &RuleSet) -> Lane {
-        Lane::mapped_with(mapping, rules, &mut std::iter::empty())
+        Lane::mapped_with(mapping, rules, &Enrichments::default(), &mut std::iter::empty(), Wants::Wanted)
     }
 
-    /// The lane of a mapped log, whose events have these OCSF paths too.
-    pub fn mapped_with(mapping: &Mapping, rules: &RuleSet, paths: &mut dyn Iterator<Item = &str>) -> Lane {
+    /// The lane of a mapped log, whose events have these OCSF paths too, and what tables give.
+    pub fn mapped_with(
+        mapping: &Mapping,
+        rules: &RuleSet,
+        enrichments: &Enrichments,
+        paths: &mut dyn Iterator<Item = &str>,
+        wants: Wants,
+    ) -> Lane {
         let name = |source: &LogSource| LogName {
             product: source.product.clone(),
             service: source.service.clone(),
@@ -74,7 +86,11 @@ impl Lane {
         paths.for_each(|path| {
             wanted.intern(path);
         });
+        enrichments.add_reads(&mut wanted, wants);
         let programme = mapping.programme(&mut wanted);
+        let never = programme.never(&wanted);
+        let enricher = enrichments.enricher(&wanted, &never, wants);
+        let about = enrichments.enricher(&wanted, &never, Wants::All);
         let mut own = PathSet::new();
         let recognise = Groups::place(&mapping.recognise, &mut own);
         let marks = Marks { groups: mapping.recognise.clone(), wrappers: mapping.wrappers.clone() };
@@ -91,6 +107,9 @@ impl Lane {
             time: Vec::new(),
             id: Vec::new(),
             wanted,
+            enricher,
+            about,
+            enrichments: enrichments.clone(),
         }
     }
 
@@ -120,7 +139,26 @@ impl Lane {
             time,
             id,
             wanted: PathSet::new(),
+            enricher: Enricher::default(),
+            about: Enricher::default(),
+            enrichments: Enrichments::default(),
         }
+    }
+
+    /// Who acts in an event of the lane, as links name it.
+    pub fn principal(&self, event: &EventFacts) -> Principal {
+        Principal {
+            credential: event.credential.clone(),
+            uid: event.actor_uid.clone(),
+            space: self.programme.as_ref().map_or(self.log.product(), Programme::space).to_owned(),
+            name: event.actor.clone(),
+            person: String::new(),
+        }
+    }
+
+    /// Whether a record of the lane may name who acts through its actor.
+    pub(crate) fn has_acts(&self) -> bool {
+        self.programme.as_ref().is_some_and(Programme::has_acts)
     }
 
     /// Where the events of the lane have an OCSF path.
@@ -144,12 +182,13 @@ impl Lane {
         !self.partition.is_empty()
     }
 
-    /// Each rule of a mapped lane, with the OCSF paths it reads that the mapping never gives.
+    /// Each rule of a mapped lane, with the OCSF paths it reads that neither the mapping nor a table gives.
     fn missing(&self) -> Vec<(u32, BTreeSet<String>)> {
         let Some(programme) = &self.programme else {
             return Vec::new();
         };
-        let never = programme.never(self.partition.ocsf_paths());
+        let mut never = programme.never(self.partition.ocsf_paths());
+        never.retain(|path| !self.enricher.gives(path));
         let missing = |paths: Vec<&str>| paths.into_iter().filter(|path| never.contains(path)).map(str::to_owned).collect();
         self.partition.ocsf_reads().into_iter().map(|(rule, paths)| (rule, missing(paths))).collect()
     }
@@ -194,13 +233,25 @@ pub struct Lanes {
 }
 
 impl Lanes {
+    /// Who acts in an event, as links name it.
+    pub fn principal(&self, event: &EventFacts) -> Principal {
+        let lane = self.lanes.iter().find(|lane| lane.log.0 == event.log);
+        lane.map(|lane| lane.principal(event)).unwrap_or_default()
+    }
+
     /// A lane for each mapping; every record finds its own. Logs that take what no other does come last.
     pub fn mapped(mappings: &[Mapping], rules: &RuleSet) -> Lanes {
+        Lanes::enriched(mappings, rules, &Enrichments::default())
+    }
+
+    /// The same, where rules read what tables give too.
+    pub fn enriched(mappings: &[Mapping], rules: &RuleSet, enrichments: &Enrichments) -> Lanes {
+        let lane = |mapping| Lane::mapped_with(mapping, rules, enrichments, &mut std::iter::empty(), Wants::Wanted);
         let mut envelope_keys: Vec<String> = mappings.iter().flat_map(|mapping| mapping.envelope_keys.clone()).collect();
         envelope_keys.sort();
         envelope_keys.dedup();
         Lanes {
-            lanes: ordered(mappings).map(|mapping| Lane::mapped(mapping, rules)).collect(),
+            lanes: ordered(mappings).map(lane).collect(),
             forced: None,
             envelope_keys,
             exports: mappings.iter().flat_map(|mapping| mapping.exports.clone()).collect(),
@@ -211,10 +262,21 @@ impl Lanes {
     /// A lane for each mapping, whose events have the paths of promoted columns, and behind them one
     /// that reads any JSON object: what [`crate::Shaper`] works with.
     pub fn shaping(mappings: &[Mapping], rules: &RuleSet, generic: &GenericPaths, columns: &[Column]) -> Lanes {
+        Lanes::shaping_with(mappings, rules, generic, columns, &Enrichments::default())
+    }
+
+    /// The same, with what tables say of each event.
+    pub fn shaping_with(
+        mappings: &[Mapping],
+        rules: &RuleSet,
+        generic: &GenericPaths,
+        columns: &[Column],
+        enrichments: &Enrichments,
+    ) -> Lanes {
         let mut lanes = Lanes::mapped(&[], rules);
         for mapping in ordered(mappings) {
             let mut paths = columns.iter().map(|column| column.path.trim_start_matches("vigie:"));
-            lanes.lanes.push(Lane::mapped_with(mapping, rules, &mut paths));
+            lanes.lanes.push(Lane::mapped_with(mapping, rules, enrichments, &mut paths, Wants::All));
             lanes.envelope_keys.extend(mapping.envelope_keys.iter().cloned());
             lanes.exports.extend(mapping.exports.iter().cloned());
         }

@@ -14,6 +14,7 @@ mod inflate;
 mod intake;
 mod journal;
 mod keep;
+mod kinship;
 mod lane;
 mod outcome;
 mod pack;

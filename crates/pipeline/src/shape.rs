@@ -9,6 +9,7 @@ use vigie_model::{
     Column, ColumnValues, Delivery, Event, EventBatch, EventId, LogType, Millis, NameSpace, Receipt, Refusal, Rejected, Tenant,
     TextColumn,
 };
+use vigie_normalise::Enricher;
 use vigie_record::{
     AFTER_END, Cut, Cutter, Fields, MadeLine, MadeLines, OneLine, Row, Shape, SlotId, UNKNOWN_LINE, Value, value_end,
 };
@@ -91,6 +92,10 @@ struct Taking<'d> {
     records: u64,
     receipt: Receipt,
     observed: Observed,
+    /// What was found when the event was taken in, where it is made anew.
+    stored: Option<&'d str>,
+    /// What is found for the record at hand: see [`EventBatch::enrichments`].
+    told: String,
 }
 
 impl Shaper {
@@ -148,7 +153,9 @@ impl Shaper {
         let body = std::mem::take(&mut delivery.body);
         let batch = EventBatch::new(&self.columns);
         let (receipt, observed) = (Receipt::default(), Observed::default());
-        let mut taking = Taking { delivery: &delivery, body: &body, number, now, batch, records: 0, receipt, observed };
+        let (stored, told) = (None, String::new());
+        let mut taking =
+            Taking { delivery: &delivery, body: &body, number, now, batch, records: 0, receipt, observed, stored, told };
         let mut cutter = Cutter::new(self.lanes.envelope_keys.clone(), RECORD_BYTES_MAX);
         let (mut cuts, mut made) = (Vec::new(), MadeLines::default());
         let mut used = cutter.cut(&body, true, &mut cuts);
@@ -185,8 +192,8 @@ impl Shaper {
         Ok((batch, receipt))
     }
 
-    /// The same events with their columns made anew from their records, which keep their ids: see
-    /// [`Reshaped`]. A record in quarantine that can be read now becomes an event.
+    /// The same events with their columns made anew from their records, which keep their ids and what was
+    /// found when they were taken in: see [`Reshaped`]. A record in quarantine that can be read now becomes an event.
     pub fn reshape(&self, stored: &EventBatch) -> (EventBatch, Reshaped) {
         let mut made = EventBatch::new(&self.columns);
         let mut told = Reshaped::default();
@@ -203,6 +210,7 @@ impl Shaper {
                 number: None,
                 body: Vec::new(),
             };
+            let enrichment = text(&stored.enrichments).unwrap_or_default();
             let new = || Taking {
                 delivery: &delivery,
                 body: &[],
@@ -212,6 +220,8 @@ impl Shaper {
                 records: 0,
                 receipt: Receipt::default(),
                 observed: Observed::default(),
+                stored: Some(&enrichment),
+                told: String::new(),
             };
             let mut taking = new();
             self.records(record, &mut Reader::new(self, forced), &mut taking);
@@ -405,6 +415,7 @@ impl Shaper {
                 (EventId::new(event.occurred, name.unwrap_or_else(|| place.hash()), value_hash), is_named)
             }
         };
+        taking.enrich(&lane.enricher, event);
         if lane.has_rules() {
             let Observed { scratch, matches } = &mut taking.observed;
             lane.partition.observe(&lane.walk.view(row, RULES), event, scratch, matches);
@@ -446,6 +457,18 @@ impl Taking<'_> {
         self.batch.delivered.iter_mut().for_each(|kept| *kept = delivered);
         if let Some(ColumnValues::Integer(times)) = shaper.time.and_then(|time| self.batch.columns.get_mut(time)) {
             *times = [Some(id.occurred())].into_iter().collect();
+        }
+    }
+
+    /// Adds to an event what tables say of it; to one that is made anew what they said then.
+    fn enrich<'r>(&mut self, enricher: &'r Enricher, event: &mut Event<'r>) {
+        match self.stored {
+            None => enricher.enrich_and_tell(event, &mut self.told),
+            Some(stored) => {
+                enricher.restore(event, stored);
+                self.told.clear();
+                self.told.push_str(stored);
+            }
         }
     }
 
@@ -522,6 +545,8 @@ impl Taking<'_> {
         batch.logs.push(Some(log.as_bytes()).filter(|log| !log.is_empty()));
         batch.sources.push(Some(self.delivery.source.as_bytes()));
         batch.mappings.push(mapping.map(str::as_bytes));
+        batch.enrichments.push(Some(self.told.as_bytes()).filter(|told| !told.is_empty()));
+        self.told.clear();
         batch.reasons.push(reason.map(str::as_bytes));
         let is_text = std::str::from_utf8(record).is_ok();
         if is_text {

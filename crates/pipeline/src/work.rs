@@ -4,13 +4,16 @@ use std::io;
 
 use hashbrown::HashSet;
 use vigie_detect::{Match, RuleSet, Scratch};
-use vigie_model::limits::{SPILL_BYTES, WANTED_PRINCIPALS_MAX};
+use vigie_estate::{LinkKey, keys_behind, keys_of};
+use vigie_model::limits::{EVIDENCE_FIELDS_MAX, SPILL_BYTES, WANTED_PRINCIPALS_MAX};
 use vigie_model::{Event, EventFacts, EventId, Evidence, Link, Millis, NameSpace, Tenant};
+use vigie_normalise::Enriching;
 use vigie_record::{AFTER_END, Cut, OneLine, Row};
 
 use crate::admit::Batch;
 use crate::find::{Finder, Found, INSIDE_MAX};
 use crate::hunt::Documents;
+use crate::kinship::{Pairs, number_of};
 use crate::lane::{Lane, Lanes, PROGRAMME, RULES};
 use crate::outcome::{Explained, Outcome, Reject, RejectReason};
 use crate::pack::{Reader, Texts, Writer};
@@ -114,6 +117,7 @@ pub(crate) struct Worker<'a> {
     names: Vec<NameSpace>,
     /// Events by lane.
     counts: Vec<u64>,
+    pairs: Pairs,
 }
 
 /// What one worker keeps for the pass in the order of time.
@@ -126,7 +130,7 @@ pub(crate) struct Sorted {
     pub(crate) feeds: Sorter,
     /// Links, by what they issued.
     pub(crate) links: Sorter,
-    /// Who acts in events with matches: [`principal_key`].
+    /// What leads behind who acts in events with matches: [`number_of`].
     pub(crate) wanted: HashSet<u64>,
     /// Texts of what is packed.
     pub(crate) texts: Texts,
@@ -143,11 +147,6 @@ impl Sorted {
             texts: Texts::default(),
         }
     }
-}
-
-/// What names a principal in the search for who stands behind it: its credential, else its id.
-pub(crate) fn principal_key(credential: &str, uid: &str) -> u64 {
-    if credential.is_empty() { !vigie_record::hash_text(uid.as_bytes()) } else { vigie_record::hash_text(credential.as_bytes()) }
 }
 
 /// Where a record stands.
@@ -205,6 +204,7 @@ impl<'a> Worker<'a> {
             fed: Vec::new(),
             names: shared.lanes.lanes.iter().map(|lane| NameSpace::new(shared.tenant, &lane.log)).collect(),
             counts: vec![0; shared.lanes.lanes.len()],
+            pairs: Pairs::default(),
         }
     }
 
@@ -465,10 +465,12 @@ impl<'a> Worker<'a> {
             self.outcome.out_of_time += 1;
             return Ok(Fate::Kept);
         }
+        lane.enricher.enrich(event);
         self.keep(number, lane, id, row, event)?;
-        if let (Some(told), Some(programme)) = (self.shared.documents, &lane.programme) {
-            let raw = place.line.unwrap_or_else(|| row.record());
-            told(place.file, &lane.log, &programme.document_of(&lane.walk.view(row, PROGRAMME), raw))?;
+        if let Some(told) = self.shared.documents
+            && let Some(document) = document_of(lane, row, place)
+        {
+            told(place.file, &lane.log, &document)?;
         }
         self.judge(number, lane, row, event);
         if row.has_duplicate_key()
@@ -478,6 +480,7 @@ impl<'a> Worker<'a> {
             let mut other = Event::default();
             if programme.shape(&lane.walk.view(row, PROGRAMME).last(), &mut other) {
                 other.occurred = event.occurred;
+                lane.enricher.enrich(&mut other);
                 self.judge(number, lane, row, &other);
             }
         }
@@ -494,7 +497,7 @@ impl<'a> Worker<'a> {
         self.outcome.note(event.occurred);
         let (actor, is_refused) = match &lane.programme {
             Some(programme) => {
-                if let Some(link) = programme.link(&lane.walk.view(row, PROGRAMME), event) {
+                for link in programme.links(&lane.walk.view(row, PROGRAMME), event) {
                     self.link(&link)?;
                 }
                 self.outcome.note_account(programme.account(event));
@@ -510,12 +513,11 @@ impl<'a> Worker<'a> {
         self.sorted.ids.push(id.0, &payload)
     }
 
-    /// Keeps a link under the credential that it issued, and under the identity.
+    /// Keeps a link under what it issued.
     fn link(&mut self, link: &Link) -> io::Result<()> {
-        let child = &link.child;
-        for (credential, uid) in [(child.credential.as_str(), ""), ("", child.uid.as_str())] {
-            if !(credential.is_empty() && uid.is_empty()) {
-                self.sorted.links.push_value(u128::from(principal_key(credential, uid)), &[], link)?;
+        if self.pairs.is_news(link) {
+            for key in keys_of(link) {
+                self.sorted.links.push_value(u128::from(number_of(key)), &[], link)?;
             }
         }
         Ok(())
@@ -562,7 +564,9 @@ impl<'a> Worker<'a> {
         let facts = EventFacts { delivered: place.delivered, ..facts_of(lane, id, row, event) };
         let Sorted { hits, feeds, wanted, texts, .. } = &mut self.sorted;
         if wanted.len() < WANTED_PRINCIPALS_MAX {
-            wanted.insert(principal_key(&facts.credential, &facts.actor_uid));
+            let who = lane.principal(&facts);
+            let keys = keys_behind(&who, facts.occurred).filter(|key| lane.has_acts() || !matches!(key, LinkKey::Act(..)));
+            wanted.extend(keys.map(number_of));
         }
         if !self.fed.is_empty() {
             feeds.push_with(id.0, |out| {
@@ -572,6 +576,8 @@ impl<'a> Worker<'a> {
             })?;
         }
         if !self.reported.is_empty() {
+            let about = lane.about.about(event);
+            self.reported.iter_mut().for_each(|hit| add_evidence(&mut hit.evidence, &about));
             hits.push_with(id.0, |out| {
                 let mut writer = Writer::new(texts, self.number, place.delivered, out);
                 writer.facts(&facts);
@@ -580,6 +586,23 @@ impl<'a> Worker<'a> {
         }
         Ok(())
     }
+}
+
+/// Adds what tables say of an event to what made a rule match it.
+fn add_evidence(evidence: &mut Vec<Evidence>, about: &[(String, String)]) {
+    for (field, value) in about {
+        let is_new = evidence.iter().all(|known| known.field != *field || known.value != *value);
+        if is_new && evidence.len() < EVIDENCE_FIELDS_MAX {
+            evidence.push(Evidence { field: field.clone(), value: value.clone() });
+        }
+    }
+}
+
+/// The whole event of a record, with what tables say of it; none of a log without a mapping.
+fn document_of(lane: &Lane, row: &Row<'_>, place: Place<'_>) -> Option<String> {
+    let raw = place.line.unwrap_or_else(|| row.record());
+    let programme = lane.programme.as_ref()?;
+    Some(programme.enriched_document(&lane.walk.view(row, PROGRAMME), raw, Enriching::Tables(&lane.enrichments)))
 }
 
 fn facts_of(lane: &Lane, id: EventId, row: &Row<'_>, event: &Event<'_>) -> EventFacts {
@@ -595,7 +618,7 @@ fn explain(lane: &Lane, row: &Row<'_>, hits: &[Reported], place: Place<'_>) -> E
         file: place.file.to_owned(),
         log: lane.log.0.clone(),
         record: String::from_utf8_lossy(raw).into_owned(),
-        document: lane.programme.as_ref().map(|programme| programme.document_of(&lane.walk.view(row, PROGRAMME), raw)),
+        document: document_of(lane, row, place),
         matches: hits.iter().map(|hit| (hit.rule, hit.silenced_by, hit.evidence.clone())).collect(),
     }
 }

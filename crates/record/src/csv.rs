@@ -184,6 +184,51 @@ impl<'e> TableCutter<'e> {
     }
 }
 
+/// Calls `visit` with each row of a whole table, its header first: the line on which it begins, and its cells
+/// without white space around them, or why it cannot be read. The delimiter is the one that the header has most
+/// of; blank lines and lines that begin with `#` are no rows. `visit` says whether to go on.
+pub fn each_row(text: &[u8], row_bytes_max: usize, visit: &mut dyn FnMut(usize, Result<&[&str], &'static str>) -> bool) {
+    let begin = header_start(text);
+    let mut line = 1 + breaks(text.get(..begin).unwrap_or_default());
+    let mut rest = text.get(begin..).unwrap_or_default();
+    let mut rows = None;
+    while !rest.is_empty() {
+        let first = rest.get(..memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1)).unwrap_or(rest);
+        let is_row = !first.trim_ascii().is_empty() && first.first() != Some(&b'#');
+        let mut used = first.len();
+        if is_row {
+            let rows = rows.get_or_insert_with(|| Rows::new(delimiter_of(first), row_bytes_max));
+            let goes_on = match rows.row(rest, true) {
+                Head::Row(read) => {
+                    used = read.max(1);
+                    let cells: Option<Vec<&str>> =
+                        rows.cells().into_iter().map(|cell| std::str::from_utf8(cell).ok().map(str::trim)).collect();
+                    visit(line, cells.as_deref().ok_or("is no UTF-8"))
+                }
+                Head::Broken(why) => visit(line, Err(why)),
+                Head::Oversize | Head::Wait => visit(line, Err("is longer than the limit for one row")),
+            };
+            if !goes_on {
+                return;
+            }
+        }
+        let (passed, after) = rest.split_at_checked(used).unwrap_or((rest, &[]));
+        line += breaks(passed);
+        rest = after;
+    }
+}
+
+fn breaks(text: &[u8]) -> usize {
+    memchr::memchr_iter(b'\n', text).count()
+}
+
+/// The delimiter that a header has most of; a comma where it has none.
+fn delimiter_of(header: &[u8]) -> u8 {
+    let count = |delimiter: u8| header.iter().filter(|byte| **byte == delimiter).count();
+    let [comma, others @ ..] = DELIMITERS;
+    others.into_iter().fold(comma, |most, delimiter| if count(delimiter) > count(most) { delimiter } else { most })
+}
+
 /// Where the header begins: behind white space and a byte order mark.
 fn header_start(buffer: &[u8]) -> usize {
     let at = skip_space(buffer, 0);
@@ -253,6 +298,26 @@ mod tests {
             &format!("Event name\none\n{long}\ntwo\n\"{long}\nthree\n"),
             &[r#"{"name":"one"}"#, "~15", r#"{"name":"two"}"#, "~119", r#"{"name":"three"}"#],
         );
+    }
+
+    #[test]
+    fn a_whole_table_is_read_row_by_row() {
+        let mut told = Vec::new();
+        let text = "\u{feff}# made today\nname; owner\n\n\"a\nb\"; ada \n# c;d\n\"open; x\nlast;z";
+        super::each_row(text.as_bytes(), 64, &mut |line, row| {
+            told.push(match row {
+                Ok(cells) => format!("{line} {}", cells.join("|")),
+                Err(why) => format!("{line} {why}"),
+            });
+            true
+        });
+        assert_eq!(told, ["2 name|owner", "4 a\nb|ada", "7 has a quote that is never closed", "8 last|z"]);
+        let mut rows = 0;
+        super::each_row(b"a\nb\nc\n", 64, &mut |_, _| {
+            rows += 1;
+            rows < 2
+        });
+        assert_eq!(rows, 2);
     }
 
     #[test]

@@ -22,7 +22,7 @@ mod table;
 mod value;
 mod walk;
 
-pub use csv::{Made, TableCutter};
+pub use csv::{Made, TableCutter, each_row};
 pub use cut::{Cut, Cutter, Shape};
 pub use hash::text as hash_text;
 pub use inside::{held, inside, made};

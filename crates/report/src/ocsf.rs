@@ -167,7 +167,16 @@ fn unmapped(finding: &Finding, chain: &Chain) -> Value {
     let steps: Vec<Value> = chain
         .steps
         .iter()
-        .map(|step| json!({ "kind": step.kind, "by": step.by, "time": step.occurred, "proof": step.event_uid }))
+        .map(|step| {
+            json!({
+                "kind": step.kind,
+                "sure": step.sure,
+                "by": step.by,
+                "time": step.occurred,
+                "log": step.log,
+                "proof": step.event_uid,
+            })
+        })
         .collect();
     json!({ "verb": finding.event.verb, "actor_chain": steps })
 }

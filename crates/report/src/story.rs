@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashSet;
 use vigie_estate::{Chain, Step};
-use vigie_model::{EventFacts, Finding, LinkKind, Millis, Principal, RuleFacts, Severity};
+use vigie_model::{EventFacts, Finding, LinkKind, Millis, Principal, RuleFacts, Severity, Sureness};
 
 /// Threads kept in full; findings of further actors are counted only.
 const THREADS_MAX: usize = 2_000;
@@ -55,6 +55,8 @@ pub struct Thread {
     pub last: Millis,
     /// Addresses, and events of findings from each.
     pub addresses: BTreeMap<String, u64>,
+    /// What tables say of addresses: country, network, owner.
+    pub origins: BTreeMap<String, String>,
     /// Programs.
     pub user_agents: BTreeMap<String, u64>,
     /// Accounts.
@@ -165,24 +167,26 @@ impl StoryBuilder {
             self.flagged.extend(finding.related.iter().cloned());
         }
         let own = principal_of(&finding.event);
-        let followed = chain
-            .steps
-            .iter()
-            .take_while(|step| step.kind == LinkKind::Assumed || self.flagged.contains(&step.event_uid))
-            .count();
-        let (inner, behind) = chain.steps.split_at(followed.min(chain.steps.len()));
+        let is_followed = |step: &&Step| step.kind != LinkKind::Created || self.flagged.contains(&step.event_uid);
+        let followed = chain.steps.iter().take_while(is_followed).count();
+        // Who it is elsewhere says whose story it is; the account that acted leads it.
+        let is_elsewhere = |step: &&Step| step.kind == LinkKind::Same && step.sure == Sureness::Email;
+        let (known, _) = chain.steps.split_at(followed.min(chain.steps.len()));
+        let elsewhere = known.iter().rev().take_while(is_elsewhere).count();
+        let (inner, behind) = chain.steps.split_at(known.len() - elsewhere);
         let lead = inner.last().map_or(&own, |step| &step.by);
-        let key = key_of(lead);
+        let key = key_of(known.last().map_or(&own, |step| &step.by));
         if !self.threads.contains_key(&key) && self.threads.len() >= THREADS_MAX {
             return;
         }
         let thread = self.threads.entry(key).or_insert_with(|| Thread::new(lead.clone(), behind.to_vec(), finding));
         let mut child = &own;
         for step in inner {
-            if !thread.through.iter().any(|(known, _)| key_of(known) == key_of(child)) {
-                thread.through.push((child.clone(), step.clone()));
-            }
+            thread.came_to(child, step);
             child = &step.by;
+        }
+        if let Some(step) = behind.first().filter(|_| key_of(lead) != key_of(&thread.lead)) {
+            thread.came_to(lead, step);
         }
         thread.add(finding, rule, &own);
     }
@@ -224,7 +228,26 @@ impl StoryBuilder {
     }
 }
 
+/// Where what is said of the address of a finding stands among its evidence.
+const ORIGIN_FIELDS: [&str; 3] =
+    ["src_endpoint.location.country", "src_endpoint.autonomous_system.name", "src_endpoint.owner.name"];
+
+/// What is said of the address that a finding came from.
+fn origin(finding: &Finding) -> Option<String> {
+    let said = |field: &&str| finding.evidence.iter().find(|known| known.field == *field).map(|known| known.value.as_str());
+    let parts: Vec<&str> = ORIGIN_FIELDS.iter().filter_map(said).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
 impl Thread {
+    /// An address with what tables say of it.
+    pub(crate) fn origin_of(&self, address: &str) -> String {
+        match self.origins.get(address) {
+            Some(origin) => format!("{address} ({origin})"),
+            None => address.to_owned(),
+        }
+    }
+
     fn new(lead: Principal, behind: Vec<Step>, finding: &Finding) -> Thread {
         Thread {
             lead,
@@ -235,6 +258,7 @@ impl Thread {
             first: finding.first,
             last: finding.last,
             addresses: BTreeMap::new(),
+            origins: BTreeMap::new(),
             user_agents: BTreeMap::new(),
             accounts: BTreeSet::new(),
             targets: BTreeMap::new(),
@@ -242,6 +266,13 @@ impl Thread {
             credentials: BTreeSet::new(),
             lines: Vec::new(),
             rules: BTreeMap::new(),
+        }
+    }
+
+    /// Notes what the lead came to, and how that is known.
+    fn came_to(&mut self, principal: &Principal, step: &Step) {
+        if !self.through.iter().any(|(known, _)| key_of(known) == key_of(principal)) {
+            self.through.push((principal.clone(), step.clone()));
         }
     }
 
@@ -253,6 +284,9 @@ impl Thread {
         self.last = self.last.max(finding.last);
         *self.rules.entry(finding.rule).or_default() += 1;
         count(&mut self.addresses, &event.address);
+        if self.origins.len() < NAMES_MAX && !self.origins.contains_key(&event.address) {
+            self.origins.extend(origin(finding).map(|origin| (event.address.clone(), origin)));
+        }
         count(&mut self.user_agents, &event.user_agent);
         count(&mut self.targets, &event.target);
         if !event.account.is_empty() && self.accounts.len() < NAMES_MAX {
@@ -328,7 +362,7 @@ pub(crate) fn principal_of(event: &EventFacts) -> Principal {
         () if !event.invoked_by.is_empty() => event.invoked_by.clone(),
         () => event.address.clone(),
     };
-    Principal { credential: event.credential.clone(), uid: event.actor_uid.clone(), name, person: String::new() }
+    Principal { credential: event.credential.clone(), uid: event.actor_uid.clone(), name, ..Principal::default() }
 }
 
 /// What tells one principal from another: its credential, else its id, else its name.
@@ -344,6 +378,42 @@ pub(crate) fn key_of(principal: &Principal) -> String {
 pub(crate) fn name_of(principal: &Principal) -> String {
     let names = [&principal.person, &principal.name, &principal.uid, &principal.credential];
     names.into_iter().find(|part| !part.is_empty()).cloned().unwrap_or_default()
+}
+
+/// Who stands behind the lead of a thread, and how.
+pub(crate) struct Behind<'t> {
+    /// The first link.
+    pub(crate) step: &'t Step,
+    /// The first human or workload.
+    pub(crate) person: String,
+    /// The role that it went through; may be empty.
+    pub(crate) via: &'t str,
+}
+
+/// Who stands behind the lead of a thread, where the records say so.
+pub(crate) fn behind_of(thread: &Thread) -> Option<Behind<'_>> {
+    let step = thread.behind.first()?;
+    let origin = thread.behind.last().map_or(&step.by, |last| &last.by);
+    let issued = thread.behind.iter().filter(|step| step.kind != LinkKind::Same).count();
+    let is_direct = step.kind == LinkKind::Same || (issued == 1 && name_of(&step.by) == name_of(origin));
+    let via = if is_direct || !step.by.uid.contains('/') { "" } else { role_of(&step.by.uid) };
+    Some(Behind { step, person: name_of(origin), via })
+}
+
+/// What a session's id says it went through: the part before its last one.
+fn role_of(uid: &str) -> &str {
+    let mut parts = uid.rsplit(['/', ':']);
+    let last = parts.next().unwrap_or(uid);
+    parts.next().filter(|_| uid.contains('/')).unwrap_or(last)
+}
+
+/// The key of the words for how sure a link is.
+pub(crate) fn sure_key(step: &Step) -> &'static str {
+    match step.sure {
+        Sureness::Credential => "sure.credential",
+        Sureness::Subject => "sure.subject",
+        Sureness::Email => "sure.email",
+    }
 }
 
 /// The telling end of an id: what stands behind its last `/` or `:`.

@@ -1,11 +1,14 @@
 //! The story for a terminal: at most 60 lines of 100 columns, plain characters only.
 
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use vigie_model::{Principal, RuleFacts, Severity};
+use vigie_estate::Step;
+use vigie_model::{LinkKind, Principal, RuleFacts, Severity, Sureness};
 
 use crate::escape::printable;
-use crate::story::{Blind, Line, Story, Thread, name_of, principal_of, short};
+use crate::story::{Blind, Line, Story, Thread, behind_of, name_of, principal_of, short, sure_key};
 use crate::words::{Words, Zone};
 
 /// Widest line, in characters.
@@ -15,7 +18,15 @@ const TACTIC_COLUMNS_MAX: usize = 23;
 /// Longest story, in lines.
 const LINES_MAX: usize = 60;
 /// Steps shown of one thread.
-const STEPS_MAX: usize = 12;
+const STEPS_MAX: usize = 16;
+/// Credentials shown that the lead of a thread came to.
+const THROUGH_MAX: usize = 4;
+/// One minute, in milliseconds.
+const MINUTE: i64 = 60_000;
+/// Rules counted by name.
+const RULES_MAX: usize = 6;
+/// Lines of the counts beside those of rules.
+const COUNTS_LINES: usize = 5;
 /// Threads told in full.
 const THREADS_TOLD_MAX: usize = 2;
 /// Other threads that get one line.
@@ -35,9 +46,14 @@ pub fn text(story: &Story, words: &dyn Words, zone: &Zone, activity: &ActivityOf
     }
     others(&mut page, story, told, words, zone);
     unseen(&mut page, story, words, zone);
-    counts(&mut page, story, words);
-    unread(&mut page, story, words);
-    next(&mut page, story, words);
+    let mut tail = Page { lines: Vec::new() };
+    unread(&mut tail, story, words);
+    next(&mut tail, story, words);
+    // What to do next is told in any case: counts take the room that is left.
+    let used = page.lines.len() + tail.lines.len() + COUNTS_LINES;
+    counts(&mut page, story, words, LINES_MAX.saturating_sub(used).clamp(1, RULES_MAX));
+    page.lines.truncate(LINES_MAX.saturating_sub(tail.lines.len()));
+    page.lines.append(&mut tail.lines);
     page.finish()
 }
 
@@ -129,7 +145,7 @@ fn head(page: &mut Page, story: &Story, words: &dyn Words, zone: &Zone) {
         (_, _, 1) => "head.one",
         _ => "head.many",
     };
-    page.line(&words.label(
+    let found = words.label(
         key,
         &[
             ("threads", &number(serious, words)),
@@ -138,7 +154,8 @@ fn head(page: &mut Page, story: &Story, words: &dyn Words, zone: &Zone) {
             ("logs", &logs.join(", ")),
             ("files", &number(facts.files, words)),
         ],
-    ));
+    );
+    page.wrap(&found, 2);
     if facts.events > 0 {
         page.line(&words.label(
             "head.span",
@@ -174,7 +191,7 @@ fn tell(page: &mut Page, thread: &Thread, rules: &[RuleFacts], words: &dyn Words
         ],
     ));
     who(page, thread, words, zone);
-    let addresses: Vec<String> = thread.addresses.keys().take(3).cloned().collect();
+    let addresses: Vec<String> = thread.addresses.keys().take(3).map(|address| thread.origin_of(address)).collect();
     let more = thread.addresses.len().saturating_sub(addresses.len());
     let mut from = addresses.join(", ");
     if more > 0 {
@@ -190,32 +207,63 @@ fn tell(page: &mut Page, thread: &Thread, rules: &[RuleFacts], words: &dyn Words
     steps(page, thread, rules, words, zone);
 }
 
-/// What a session's id says it went through: the part before its last one.
-pub(crate) fn role_of(uid: &str) -> &str {
-    let mut parts = uid.rsplit(['/', ':']);
-    let last = parts.next().unwrap_or(uid);
-    parts.next().filter(|_| uid.contains('/')).unwrap_or(last)
+fn who(page: &mut Page, thread: &Thread, words: &dyn Words, zone: &Zone) {
+    match behind_of(thread) {
+        None => page.line(&words.label("who.unknown", &[("who", short(&name_of(&thread.lead)))])),
+        Some(behind) => {
+            let key = match behind.step.kind {
+                LinkKind::Same => "who.same",
+                _ if behind.via.is_empty() => "who.behind",
+                _ => "who.behind_via",
+            };
+            let time = zone.minute(behind.step.occurred);
+            let values = [("person", short(&behind.person)), ("time", time.as_str()), ("via", behind.via)];
+            let text = words.label(key, &values);
+            page.wrap(&format!("{text}{}", proof(behind.step, words)), 10);
+        }
+    }
+    let told = told(thread);
+    for (principal, step) in &told {
+        let key = match step.kind {
+            LinkKind::Created => "who.made",
+            LinkKind::Assumed => "who.assumed",
+            LinkKind::Acted => "who.acted",
+            LinkKind::Same => "who.name",
+        };
+        let text = words.label(key, &[("who", &credential(principal, words)), ("time", &zone.clock(step.occurred))]);
+        page.line(&format!("{text}{}", proof(step, words)));
+    }
+    let hidden = thread.through.len() - told.len();
+    if hidden > 0 {
+        page.line(&words.label("who.more", &[("count", &hidden.to_string())]));
+    }
 }
 
-fn who(page: &mut Page, thread: &Thread, words: &dyn Words, zone: &Zone) {
-    if let Some(step) = thread.behind.first() {
-        let origin = thread.behind.last().map_or(&step.by, |last| &last.by);
-        let via = if thread.behind.len() > 1 || name_of(&step.by) != name_of(origin) {
-            role_of(&step.by.uid).to_owned()
-        } else {
-            String::new()
-        };
-        let key = if via.is_empty() { "who.behind" } else { "who.behind_via" };
-        page.line(
-            &words.label(key, &[("person", short(&name_of(origin))), ("time", &zone.minute(step.occurred)), ("via", &via)]),
-        );
-    } else {
-        page.line(&words.label("who.unknown", &[("who", short(&name_of(&thread.lead)))]));
+/// The event that proves a link; where it is no credential's id that does, how sure it is.
+fn proof(step: &Step, words: &dyn Words) -> String {
+    let how = match step.sure {
+        Sureness::Credential => String::new(),
+        Sureness::Subject | Sureness::Email => words.label(sure_key(step), &[]),
+    };
+    words.label("who.proof", &[("how", &how), ("event", &step.event_uid)])
+}
+
+/// What the lead came to that is told: what the first event of each log proves, then the first of the
+/// others; in the order of time.
+fn told(thread: &Thread) -> Vec<&(Principal, Step)> {
+    let through = &thread.through;
+    let mut logs = BTreeSet::new();
+    let (mut told, mut rest) = (Vec::new(), Vec::new());
+    for pair in through {
+        let is_first = pair.1.kind != LinkKind::Same && logs.insert(pair.1.log.as_str());
+        if is_first { told.push(pair) } else { rest.push(pair) }
     }
-    for (principal, step) in thread.through.iter().take(3) {
-        let key = if step.kind == vigie_model::LinkKind::Created { "who.made" } else { "who.assumed" };
-        page.line(&words.label(key, &[("who", &credential(principal, words)), ("time", &zone.clock(step.occurred))]));
-    }
+    // Names of one identity say least.
+    rest.sort_by_key(|(_, step)| step.kind == LinkKind::Same);
+    told.extend(rest);
+    told.truncate(THROUGH_MAX);
+    told.sort_by_key(|(_, step)| step.occurred);
+    told
 }
 
 fn did(page: &mut Page, thread: &Thread, words: &dyn Words, zone: &Zone, activity: &ActivityOf<'_>) {
@@ -246,9 +294,9 @@ fn steps(page: &mut Page, thread: &Thread, rules: &[RuleFacts], words: &dyn Word
     let mut shown: Vec<&&Line> = chosen.iter().collect();
     if shown.len() > STEPS_MAX {
         // Each rule once before any rule twice; the order of time stays.
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         shown.retain(|line| seen.insert(line.rule));
-        shown.truncate(STEPS_MAX);
+        thin(&mut shown);
     }
     page.line(&words.label("thread.steps", &[("day", &day)]));
     let tactics = shown.iter().map(|line| words.tactic(&line.tactic).chars().count());
@@ -273,6 +321,21 @@ fn steps(page: &mut Page, thread: &Thread, rules: &[RuleFacts], words: &dyn Word
     if hidden > 0 {
         page.line(&words.label("thread.more", &[("count", &hidden.to_string())]));
     }
+}
+
+/// Leaves as many steps as are shown: the worst, and of equals those that stand alone in their minute, so
+/// that the end of a story is told like its beginning.
+fn thin(steps: &mut Vec<&&Line>) {
+    let mut before = None;
+    let ranks = steps.iter().enumerate().map(|(number, line)| {
+        let minute = line.first / MINUTE;
+        (Reverse(line.severity), before.replace(minute) == Some(minute), number)
+    });
+    let mut ranks: Vec<(Reverse<Severity>, bool, usize)> = ranks.collect();
+    ranks.sort();
+    let kept: BTreeSet<usize> = ranks.into_iter().take(STEPS_MAX).map(|(.., number)| number).collect();
+    let mut number = 0..;
+    steps.retain(|_| number.next().is_some_and(|number| kept.contains(&number)));
 }
 
 fn others(page: &mut Page, story: &Story, told: usize, words: &dyn Words, zone: &Zone) {
@@ -343,7 +406,7 @@ fn unseen(page: &mut Page, story: &Story, words: &dyn Words, zone: &Zone) {
     }
 }
 
-fn counts(page: &mut Page, story: &Story, words: &dyn Words) {
+fn counts(page: &mut Page, story: &Story, words: &dyn Words, rules_max: usize) {
     if story.findings == 0 {
         return;
     }
@@ -351,7 +414,7 @@ fn counts(page: &mut Page, story: &Story, words: &dyn Words) {
     let mut rules: Vec<(&RuleFacts, u64)> =
         story.by_rule.iter().filter_map(|(rule, count)| Some((story.rules.get(*rule as usize)?, *count))).collect();
     rules.sort_by(|a, b| b.0.severity.cmp(&a.0.severity).then(b.1.cmp(&a.1)).then(a.0.id.cmp(&b.0.id)));
-    for (rule, count) in rules.iter().take(6) {
+    for (rule, count) in rules.iter().take(rules_max) {
         page.line(&format!(
             "  {:>6}  {:<9} {} [{}]",
             number(*count, words),
@@ -360,9 +423,10 @@ fn counts(page: &mut Page, story: &Story, words: &dyn Words) {
             rule.techniques.join(" ")
         ));
     }
-    if rules.len() > 6 {
-        let rest: u64 = rules.iter().skip(6).map(|(_, count)| count).sum();
-        page.line(&words.label("counts.more", &[("findings", &number(rest, words)), ("rules", &(rules.len() - 6).to_string())]));
+    if rules.len() > rules_max {
+        let rest: u64 = rules.iter().skip(rules_max).map(|(_, count)| count).sum();
+        let hidden = (rules.len() - rules_max).to_string();
+        page.line(&words.label("counts.more", &[("findings", &number(rest, words)), ("rules", &hidden)]));
     }
     let mut techniques = std::collections::BTreeMap::new();
     for (rule, count) in &rules {
@@ -410,7 +474,7 @@ fn next(page: &mut Page, story: &Story, words: &dyn Words) {
     let Some(thread) = story.threads.first() else {
         return;
     };
-    let Some(line) = thread.lines.iter().max_by_key(|line| (line.severity, std::cmp::Reverse(line.first))) else {
+    let Some(line) = thread.lines.iter().max_by_key(|line| (line.severity, Reverse(line.first))) else {
         return;
     };
     let response = story.rules.get(line.rule as usize).map(|rule| words.language().response(rule)).unwrap_or_default();

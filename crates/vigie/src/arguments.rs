@@ -524,6 +524,9 @@ pub(crate) struct HuntOptions {
     /// A content folder laid over the one inside the binary
     #[arg(long, value_name = "DIR")]
     pub(crate) content: Option<PathBuf>,
+    /// A folder of your tables: countries, owners, identities, change windows
+    #[arg(long, value_name = "DIR")]
+    pub(crate) enrichments: Option<PathBuf>,
     /// Only events from this instant on (RFC 3339 or a date, UTC)
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<String>,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use vigie_detect::{RuleError, RuleSet, RuleSource, RuleState};
 use vigie_model::{LogType, MemorySource, RuleFacts};
-use vigie_normalise::Mapping;
+use vigie_normalise::{Enrichments, Mapping};
 use vigie_pipeline::{Hunt, Lanes, Progress, RejectReason};
 
 use crate::content::{Content, is_yaml, read_tree};
@@ -129,6 +129,8 @@ pub(crate) struct Bench<'a> {
     classes: BTreeMap<String, u32>,
     mappings: &'a [Mapping],
     files: &'a BTreeMap<String, String>,
+    /// With the rows that they are tested with.
+    enrichments: Enrichments,
     /// Providers with a log type here.
     pub(crate) sources: BTreeSet<String>,
 }
@@ -146,7 +148,9 @@ struct Ran {
 impl<'a> Bench<'a> {
     pub(crate) fn new(content: &Content, mappings: &'a [Mapping], files: &'a BTreeMap<String, String>) -> Bench<'a> {
         let sources = mappings.iter().map(|mapping| mapping.log.product().to_owned()).collect();
-        Bench { classes: content.classes(), mappings, files, sources }
+        // A mistake in one is said by its own test.
+        let enrichments = crate::enrichments::fixtures(content).unwrap_or_default();
+        Bench { classes: content.classes(), mappings, files, enrichments, sources }
     }
 
     /// Tries the rules of one file on every sample beside it.
@@ -162,7 +166,7 @@ impl<'a> Bench<'a> {
         if !is_tried || pages.is_empty() {
             return proof;
         }
-        let lanes = Lanes::mapped(self.mappings, &proof.set);
+        let lanes = Lanes::enriched(self.mappings, &proof.set, &self.enrichments);
         proof.blind = lanes.blind_rules(&proof.set).into_iter().map(|(_, path)| path).collect();
         for (page, text, provider) in pages {
             match samples(text) {

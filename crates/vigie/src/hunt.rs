@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use vigie_connect::Folder;
 use vigie_detect::RuleSet;
 use vigie_estate::{Chain, Chains};
-use vigie_model::{Finding, LogType, Millis, Principal, RuleFacts, Severity, Source, Tenant, parse_instant};
+use vigie_model::{Finding, LogType, Millis, RuleFacts, Severity, Source, Tenant, parse_instant};
 use vigie_pipeline::{Hunt, Lane, Lanes, Outcome, Progress, RejectReason};
 use vigie_report::{Facts, StoryBuilder, Words as _};
 
@@ -43,7 +43,7 @@ pub(crate) fn run(options: &HuntOptions) -> Result<ExitCode, Error> {
         let Some(rule) = facts.get(finding.rule as usize) else {
             return;
         };
-        let chain = chain_of(finding, chains);
+        let chain = chain_of(finding, &setup.lanes, chains);
         if rule.severity >= minimum && failure.is_ok() {
             failure = sink.finding(finding, rule, &chain, &tenant);
         }
@@ -95,15 +95,8 @@ fn severity(level: Level) -> Severity {
 }
 
 /// Who stands behind the event of a finding.
-fn chain_of(finding: &Finding, chains: &Chains) -> Chain {
-    let event = &finding.event;
-    let principal = Principal {
-        credential: event.credential.clone(),
-        uid: event.actor_uid.clone(),
-        name: event.actor.clone(),
-        person: String::new(),
-    };
-    chains.resolve(&principal, event.occurred)
+fn chain_of(finding: &Finding, lanes: &Lanes, chains: &Chains) -> Chain {
+    chains.resolve(&lanes.principal(&finding.event), finding.event.occurred)
 }
 
 /// Loads rules and lanes; a rule that cannot run is said on the terminal and the run goes on when it
@@ -121,7 +114,12 @@ fn set_up(content: &Content, options: &HuntOptions) -> Result<Setup, Error> {
         return Err(Error::Failed(format!("{first}{rest}")));
     }
     let mappings = content.mappings()?;
-    let mut lanes = Lanes::mapped(&mappings, &rules);
+    let loaded = crate::enrichments::load(content, options.enrichments.as_deref())?;
+    if options.enrichments.is_some() {
+        note(format_args!("tables: {}", loaded.summary()));
+    }
+    loaded.faults.iter().for_each(|fault| note(format_args!("vigie: {fault}")));
+    let mut lanes = Lanes::enriched(&mappings, &rules, &loaded.enrichments);
     if let Some(name) = &options.log {
         let log = LogType::parse(name).ok_or_else(|| Error::Usage(format!("`{name}` is no log type; write product/service")))?;
         lanes.force(&log, &rules, &content.generic()?);

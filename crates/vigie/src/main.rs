@@ -6,6 +6,7 @@ mod claims;
 mod content;
 mod coverage;
 mod demo;
+mod enrichments;
 mod error;
 mod explain;
 mod hunt;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use vigie_detect::{RuleSet, RuleSource, RuleState};
 use vigie_model::{LogType, MemorySource};
-use vigie_normalise::Mapping;
+use vigie_normalise::{Enrichments, Mapping};
 
 use crate::arguments::TestOptions;
 use crate::attack::Attack;
@@ -52,6 +52,7 @@ pub(crate) fn run(options: &TestOptions) -> Result<ExitCode, Error> {
     let attack = Attack::read(&content)?;
     test_rules(&content, &mappings, attack.as_ref(), &rules, &mut tally);
     test_mappings(&content, &mappings, &mut tally)?;
+    test_enrichments(&content, &mut tally);
     test_words(&content, &mappings, &mut tally)?;
     crate::native::verify(&content, &mut |name, result| tally.check(name, result))?;
     for name in tally.passed.iter().filter(|_| options.verbose) {
@@ -73,8 +74,8 @@ pub(crate) fn run(options: &TestOptions) -> Result<ExitCode, Error> {
 /// A content folder, whole or laid over ours, or a folder of rules to test against ours.
 fn tree(path: &Path) -> Result<(Content, BTreeMap<String, String>), Error> {
     let files = read_tree(path)?;
-    let is_content =
-        files.keys().any(|name| name.starts_with("vendors/") || name.starts_with("rules/") || name.starts_with("text/"));
+    let folders = ["vendors/", "rules/", "text/", "enrichments/"];
+    let is_content = files.keys().any(|name| folders.iter().any(|folder| name.starts_with(folder)));
     let content = if is_content { Content::tree(Some(path))? } else { Content::embedded() };
     Ok((content, files))
 }
@@ -226,6 +227,83 @@ fn test_mappings(content: &Content, mappings: &[Mapping], tally: &mut Tally) -> 
         }
     }
     Ok(())
+}
+
+/// Every sample of an enrichment becomes its expected document, by the rows of its fixture, and nothing of it
+/// changes but what the enrichment says that it gives.
+fn test_enrichments(content: &Content, tally: &mut Tally) {
+    for (name, tested) in crate::enrichments::tested(content) {
+        let folder = format!("enrichments/{name}/");
+        let (declaration, enrichments) = match tested {
+            Ok(tested) => tested,
+            Err(error) => {
+                tally.check(folder, Err(error.to_string()));
+                continue;
+            }
+        };
+        let prefix = format!("{folder}samples/");
+        let (mut changed, mut same) = (0usize, 0usize);
+        for (path, text) in content.files.range(prefix.clone()..).take_while(|(path, _)| path.starts_with(&prefix)) {
+            let expected = content.files.get(&path.replace("/samples/", "/expected/"));
+            let result = enriched(&enrichments, &declaration.paths(), text, expected);
+            match result {
+                Ok(true) => changed += 1,
+                Ok(false) => same += 1,
+                Err(_) => {}
+            }
+            tally.check(path.clone(), result.map(|_| ()));
+        }
+        tally.check(
+            format!("{folder} has samples"),
+            if changed > 0 && same > 0 {
+                Ok(())
+            } else {
+                Err("give samples/*.json with expected/*.json: one that changes, and one that stays as it is".to_owned())
+            },
+        );
+    }
+}
+
+/// Whether an enrichment changes a document, and no more of it than these paths.
+fn enriched(enrichments: &Enrichments, paths: &[String], text: &str, expected: Option<&String>) -> Result<bool, String> {
+    let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).map_err(|error| error.to_string());
+    let mut found = parse(&enrichments.document(text.trim()).ok_or("is no object of JSON")?)?;
+    // The version is a hash of the tables, of which the fixture is none.
+    let entries = found.get_mut("enrichments").and_then(serde_json::Value::as_array_mut);
+    for entry in entries.into_iter().flatten() {
+        if let Some(data) = entry.get_mut("data").and_then(serde_json::Value::as_object_mut) {
+            data.remove("version");
+        }
+    }
+    let wanted = parse(expected.ok_or("has no file under expected/")?)?;
+    if let Some(why) = difference(&wanted, &found, "") {
+        return Err(why);
+    }
+    let sample = parse(text)?;
+    let (before, after) = (leaves(&sample), leaves(&found));
+    let differs = |path: &&String| before.get(*path) != after.get(*path);
+    let other =
+        before.keys().chain(after.keys()).filter(differs).find(|path| !path.starts_with("enrichments.") && !paths.contains(path));
+    match other {
+        Some(path) => Err(format!("`{path}` changes, and the enrichment does not say that it gives it")),
+        None => Ok(sample != found),
+    }
+}
+
+/// The scalars of a document by their paths, which go through lists.
+fn leaves(value: &serde_json::Value) -> BTreeMap<String, Vec<String>> {
+    let mut leaves: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut waiting = vec![(String::new(), value)];
+    while let Some((path, value)) = waiting.pop() {
+        match value {
+            serde_json::Value::Object(members) => waiting.extend(
+                members.iter().map(|(key, member)| (if path.is_empty() { key.clone() } else { format!("{path}.{key}") }, member)),
+            ),
+            serde_json::Value::Array(items) => waiting.extend(items.iter().map(|item| (path.clone(), item))),
+            scalar => leaves.entry(path).or_default().push(scalar.to_string()),
+        }
+    }
+    leaves
 }
 
 /// Whether documents are of a log, and those that are expected: one, or a list of several.

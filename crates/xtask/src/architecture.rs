@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::Report;
 
 /// Heavy or dangerous dependencies and the one crate that may name each.
-const HOMES: [(&str, &str); 13] = [
+const HOMES: [(&str, &str); 14] = [
     ("datafusion", "vigie-lake"),
     ("arrow", "vigie-lake"),
     ("parquet", "vigie-lake"),
@@ -24,6 +24,7 @@ const HOMES: [(&str, &str); 13] = [
     ("rsigma-parser", "vigie-detect"),
     ("zip", "vigie-pipeline"),
     ("aws-lc-rs", "vigie-pipeline"),
+    ("maxminddb", "vigie-normalise"),
 ];
 /// Depth of the longest path of dependencies from the binary, in edges.
 const DEPTH_MAX: usize = 5;

@@ -31,7 +31,7 @@ const READ: [(&str, &[&str]); 9] = [
     ("text", &["en.toml", "fr.toml"]),
     ("schema", &["columns.toml", "generic.toml", "ocsf-1.8.0-classes.tsv"]),
     ("demo", &[".json", "world.toml", "intrusion.toml", "twins.toml"]),
-    ("enrichments", &[".toml", ".tsv"]),
+    ("enrichments", &["enrichment.toml", ".csv", ".json"]),
     ("playbooks", &[".toml"]),
 ];
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use vigie_detect::RuleSet;
 use vigie_model::ColumnKind;
-use vigie_normalise::Mapping;
+use vigie_normalise::{Declaration, Enrichments, Mapping, TableFile};
 
 use super::*;
 use crate::GenericPaths;
@@ -125,6 +125,11 @@ fn a_row_that_is_read_again_stays_one_row() {
 
 /// A log of lines: version, address, time and action, with and without a header.
 fn flows() -> Shaper {
+    flows_with(&Enrichments::default())
+}
+
+/// The same, with tables.
+fn flows_with(enrichments: &Enrichments) -> Shaper {
     let file = |name: &str| {
         let text = match name {
             "log.toml" => {
@@ -164,9 +169,11 @@ fn flows() -> Shaper {
         column("class_uid", "class_uid", ColumnKind::Integer),
         column("activity_id", "activity_id", ColumnKind::Integer),
         column("src_endpoint_ip", "src_endpoint.ip", ColumnKind::Text),
+        column("src_endpoint_as_number", "src_endpoint.autonomous_system.number", ColumnKind::Integer),
     ];
     let (rules, _) = RuleSet::parse(&[], BTreeMap::new());
-    let lanes = Lanes::shaping(&[Mapping::parse(&file).unwrap()], &rules, &GenericPaths::default(), &columns);
+    let mappings = [Mapping::parse(&file).unwrap()];
+    let lanes = Lanes::shaping_with(&mappings, &rules, &GenericPaths::default(), &columns, enrichments);
     Shaper::new(Tenant::default(), lanes, columns)
 }
 
@@ -204,6 +211,31 @@ fn check_lines(body: &[u8], log: Option<&str>, expected: &[(&str, &str, &str)]) 
     assert_eq!(made.columns, batch.columns, "a row that is read again is the same row");
     assert_eq!((told.events, told.other_ids), (batch.len() as u64, 0));
     batch
+}
+
+/// Rows have what tables said when they were taken in, also when they are made anew without them.
+#[test]
+fn what_tables_said_stays_with_a_row() {
+    let declaration = "format = 1\ntitle = \"T\"\nkind = \"ranges\"\nreads = [\"src_endpoint.ip\"]\n[[table]]\nfile = \"t.csv\"\n\
+        key = \"network\"\n[gives]\n\".autonomous_system.number\" = { column = \"asn\", type = \"integer\" }\n";
+    let declaration = Declaration::parse("networks", "t", declaration).unwrap();
+    let bytes = b"network,asn\n203.0.113.0/24,64500\n".to_vec();
+    let table = TableFile { name: "t.csv".to_owned(), place: "t.csv".to_owned(), bytes };
+    let enrichments = Enrichments::new(vec![declaration.fill(vec![table]).unwrap().enrichment]);
+    let body = format!("{FLOW}\n{}\n", FLOW.replace("203.0.113.7", "192.0.2.7"));
+    let delivery =
+        Delivery { tenant: Tenant::default(), log: None, source: "test".to_owned(), number: None, body: body.into_bytes() };
+    let (batch, _) = flows_with(&enrichments).shape(delivery, 7, NOW).unwrap();
+    let numbers = |batch: &EventBatch| match &batch.columns[4] {
+        ColumnValues::Integer(values) => (0..batch.len()).map(|row| values.get(row)).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(numbers(&batch), [Some(64500), None]);
+    let told = String::from_utf8_lossy(batch.enrichments.get(0).unwrap()).into_owned();
+    assert!(told.starts_with("[{\"name\":\"src_endpoint.ip\",\"value\":\"203.0.113.7\",\"type\":\"networks\""), "{told}");
+    assert!(batch.enrichments.get(1).is_none());
+    let (made, _) = flows().reshape(&batch);
+    assert_eq!((&made.enrichments, numbers(&made)), (&batch.enrichments, numbers(&batch)));
 }
 
 const FLOW: &str = "2 203.0.113.7 1794448327 ACCEPT";

@@ -5,7 +5,7 @@ use vigie_model::{LinkKind, Principal};
 
 use crate::html::page::Html;
 use crate::html::view::View;
-use crate::story::{Thread, name_of, short};
+use crate::story::{Thread, name_of, short, sure_key};
 use crate::text::middle;
 
 /// Credentials shown that the lead came to.
@@ -40,13 +40,20 @@ fn link(page: &mut Html, view: &View<'_>, principal: &Principal, step: Option<&S
     match step {
         None => page.element("p", &[], &view.word("html.chain.named")),
         Some(step) => {
-            let key = if step.kind == LinkKind::Created { "html.chain.created" } else { "html.chain.assumed" };
+            let key = match step.kind {
+                LinkKind::Created => "html.chain.created",
+                LinkKind::Assumed => "html.chain.assumed",
+                LinkKind::Acted => "html.chain.acted",
+                LinkKind::Same => "html.chain.same",
+            };
             let by = by_of(&step.by);
             page.prose("p", &[], &view.label(key, &[("time", &view.zone.minute(step.occurred)), ("by", &by)]));
             page.open("p", &[("class", "proof")]);
             page.text(&view.word("html.chain.proof"));
             page.text(" ");
             page.element("span", &[("class", "id")], &step.event_uid);
+            page.text(" ");
+            page.text(&view.label("html.chain.log", &[("log", &step.log), ("how", &view.word(sure_key(step)))]));
             page.close("p");
         }
     }

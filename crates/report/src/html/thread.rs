@@ -1,12 +1,12 @@
 //! One story in full: who, what, what cannot be said, then the proof in drawings and tables.
 
-use vigie_model::Severity;
+use vigie_model::{LinkKind, Severity};
 
 use crate::html::page::Html;
 use crate::html::view::{View, step_number, steps_of};
 use crate::html::{attack, chain, table, tables, timeline};
-use crate::story::{Blind, Line, Thread, name_of, short};
-use crate::text::{blind_sentence, credential, role_of};
+use crate::story::{Blind, Line, Thread, behind_of, name_of, short};
+use crate::text::{blind_sentence, credential};
 
 /// Addresses, accounts and outside parties named in the box; the tables name all.
 const NAMED_MAX: usize = 6;
@@ -62,7 +62,8 @@ fn facts(page: &mut Html, view: &View<'_>, thread: &Thread) {
     }
     fact(page, view, "html.fact.behind", &behind(view, thread));
     if !thread.addresses.is_empty() {
-        fact(page, view, "html.fact.from", &listed(view, thread.addresses.keys().map(String::as_str)));
+        let from: Vec<String> = thread.addresses.keys().map(|address| thread.origin_of(address)).collect();
+        fact(page, view, "html.fact.from", &listed(view, from.iter().map(String::as_str)));
     }
     if let Some((agent, _)) = thread.user_agents.iter().max_by_key(|(_, count)| **count) {
         fact(page, view, "html.fact.program", agent);
@@ -103,14 +104,16 @@ fn listed<'n>(view: &View<'_>, names: impl Iterator<Item = &'n str>) -> String {
 }
 
 fn behind(view: &View<'_>, thread: &Thread) -> String {
-    let Some(step) = thread.behind.first() else {
+    let Some(behind) = behind_of(thread) else {
         return view.label("html.behind.unknown", &[("who", short(&name_of(&thread.lead)))]);
     };
-    let origin = thread.behind.last().map_or(&step.by, |last| &last.by);
-    let via = role_of(&step.by.uid);
-    let is_direct = thread.behind.len() == 1 && name_of(&step.by) == name_of(origin);
-    let key = if is_direct || via.is_empty() { "html.behind" } else { "html.behind.via" };
-    view.label(key, &[("person", short(&name_of(origin))), ("time", &view.zone.minute(step.occurred)), ("via", via)])
+    let key = match behind.step.kind {
+        LinkKind::Same => "html.behind.same",
+        _ if behind.via.is_empty() => "html.behind",
+        _ => "html.behind.via",
+    };
+    let time = view.zone.minute(behind.step.occurred);
+    view.label(key, &[("person", short(&behind.person)), ("time", &time), ("via", behind.via)])
 }
 
 fn did(view: &View<'_>, thread: &Thread) -> Option<String> {

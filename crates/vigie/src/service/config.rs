@@ -22,6 +22,13 @@ struct ConfigFile {
     upkeep: UpkeepFile,
     query: QueryFile,
     watch: WatchFile,
+    enrich: EnrichFile,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct EnrichFile {
+    folder: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -89,6 +96,8 @@ pub(crate) struct Config {
     pub(crate) look_seconds: f64,
     /// How long a file must not have changed to be taken in.
     pub(crate) settle_seconds: f64,
+    /// The folder of the user's tables; none where the data folder has none.
+    pub(crate) enrichments: Option<PathBuf>,
     /// Each setting as `config show` prints it: name, value, where it came from.
     pub(crate) shown: Vec<(String, String, String)>,
 }
@@ -120,7 +129,8 @@ impl Config {
     pub(crate) fn load(named: Option<&Path>, data: &Path, given: &Given, content: &Content) -> Result<Config, Error> {
         let file = file(named, data)?;
         let place = file.as_ref().map_or(String::new(), |(place, _)| place.clone());
-        let ConfigFile { listen, commit, retention, upkeep, query, watch } = file.map(|(_, file)| file).unwrap_or_default();
+        let ConfigFile { listen, commit, retention, upkeep, query, watch, enrich } =
+            file.map(|(_, file)| file).unwrap_or_default();
         let mut shown = Vec::new();
         let mut note = |name: &str, value: String, given: bool, filed: bool| {
             let origin = match (given, filed) {
@@ -155,6 +165,10 @@ impl Config {
         let settle_seconds = watch.settle_seconds.unwrap_or(5.0).clamp(0.0, 3600.0);
         note("watch.settle_seconds", settle_seconds.to_string(), false, watch.settle_seconds.is_some());
         let watched = watched(&watch, &given.watch, &mut note);
+        let is_named = enrich.folder.is_some();
+        let folder = enrich.folder.unwrap_or_else(|| data.join("enrichments"));
+        note("enrich.folder", folder.display().to_string(), false, is_named);
+        let enrichments = Some(folder).filter(|folder| is_named || folder.is_dir());
         let tls = listen.tls_certificate.zip(listen.tls_key);
         if listen.syslog_tls.is_some() && tls.is_none() {
             return Err(Error::Usage("listen.syslog_tls needs listen.tls_certificate and listen.tls_key".to_owned()));
@@ -173,6 +187,7 @@ impl Config {
             watched,
             look_seconds,
             settle_seconds,
+            enrichments,
             shown,
         })
     }

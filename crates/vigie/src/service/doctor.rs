@@ -7,8 +7,11 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::content::Content;
+use crate::enrichments;
 use crate::error::{Error, FOUND};
 use crate::output::line;
+use crate::service::config::{Config, Given};
 use crate::service::data::{DataFolder, free_bytes};
 use crate::service::place::network_kind;
 
@@ -37,7 +40,8 @@ struct Check {
 pub(crate) fn run(data: &Path) -> Result<ExitCode, Error> {
     let failed = |error: std::io::Error| Error::Failed(format!("`{}`: {error}", data.display()));
     std::fs::create_dir_all(data).map_err(failed)?;
-    let checks = [room(data), flush(data).map_err(failed)?, clock(data).map_err(failed)?, place(data), permissions(data)];
+    let (flush, clock) = (flush(data).map_err(failed)?, clock(data).map_err(failed)?);
+    let checks = [room(data), flush, clock, place(data), permissions(data), tables(data)];
     for check in &checks {
         line(format_args!("{:4} {:11} {}", if check.is_well { "ok" } else { "look" }, check.name, check.sentence))?;
     }
@@ -105,6 +109,21 @@ fn place(data: &Path) -> Check {
         None => "a local file system".to_owned(),
     };
     Check { name: "place", is_well: kind.is_none(), sentence }
+}
+
+/// The tables that the service would load.
+fn tables(data: &Path) -> Check {
+    let content = Content::embedded();
+    let loaded = Config::load(None, data, &Given::default(), &content)
+        .and_then(|config| enrichments::load(&content, config.enrichments.as_deref()));
+    let (is_well, sentence) = match loaded {
+        Err(error) => (false, error.to_string()),
+        Ok(loaded) => match loaded.faults.first() {
+            None => (true, loaded.summary()),
+            Some(first) => (false, format!("{}; {first}", loaded.summary())),
+        },
+    };
+    Check { name: "tables", is_well, sentence }
 }
 
 fn permissions(data: &Path) -> Check {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use vigie_model::Documents;
-use vigie_normalise::Programme;
+use vigie_normalise::{Enriching, Programme};
 use vigie_record::{LineSet, OneLine, PathSet, Row, Walk};
 
 use crate::content::Content;
@@ -45,7 +45,7 @@ impl MappedDocuments {
 }
 
 impl Documents for MappedDocuments {
-    fn document(&self, log: &str, raw: &[u8]) -> Option<String> {
+    fn document(&self, log: &str, raw: &[u8], enrichment: &str) -> Option<String> {
         let by_log = Arc::clone(&self.by_log.read().unwrap_or_else(PoisonError::into_inner));
         let Mapped { programme, walk, lines } = by_log.get(log)?;
         let made = match lines.one(raw, None) {
@@ -54,6 +54,6 @@ impl Documents for MappedDocuments {
         };
         let mut row = Row::new();
         walk.read(made.as_deref().unwrap_or(raw), &mut row).ok()?;
-        Some(programme.document_of(&walk.view(&row, 0), raw))
+        Some(programme.enriched_document(&walk.view(&row, 0), raw, Enriching::Stored(enrichment)))
     }
 }

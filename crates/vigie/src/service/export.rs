@@ -73,8 +73,10 @@ fn document(row: &[Cell], documents: &MappedDocuments, tenant: &Tenant, written:
         _ => None,
     };
     let (id, log, reason, raw, raw_binary) = (text(1), text(2), text(3), text(4), text(5));
+    let enrichment = text(6).unwrap_or_default();
     written.events += 1;
-    let mapped = log.zip(raw).filter(|_| reason.is_none()).and_then(|(log, raw)| documents.document(log, raw.as_bytes()));
+    let mapped =
+        log.zip(raw).filter(|_| reason.is_none()).and_then(|(log, raw)| documents.document(log, raw.as_bytes(), enrichment));
     if let Some(document) = mapped {
         return document;
     }

@@ -11,10 +11,12 @@ use rustix::process::{Pid, kill_process};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use vigie_detect::RuleSet;
 use vigie_model::{Millis, Tenant, format_utc};
+use vigie_normalise::Enrichments;
 use vigie_pipeline::{Lanes, PushIntake, Shaper};
 
 use crate::arguments::ContentCommand;
 use crate::content::Content;
+use crate::enrichments;
 use crate::error::Error;
 use crate::output::{line, note};
 use crate::service::data::{DataFolder, columns, now};
@@ -23,12 +25,17 @@ use crate::service::documents::MappedDocuments;
 /// Hexadecimal digits of a content's hash that are shown.
 const HASH_DIGITS: usize = 16;
 
-/// What shapes deliveries by a content.
+/// What shapes deliveries by a content, without any table: it cuts records and knows their logs.
 pub(crate) fn shaper(content: &Content, tenant: &Tenant) -> Result<Shaper, Error> {
+    enriching_shaper(content, tenant, &Enrichments::default())
+}
+
+/// What shapes deliveries by a content and by tables.
+pub(crate) fn enriching_shaper(content: &Content, tenant: &Tenant, enrichments: &Enrichments) -> Result<Shaper, Error> {
     let columns = columns(content)?;
     // Rules run in the service from a later version on; the lanes are made for none.
     let (rules, _) = RuleSet::parse(&[], content.classes());
-    let lanes = Lanes::shaping(&content.mappings()?, &rules, &content.generic()?, &columns);
+    let lanes = Lanes::shaping_with(&content.mappings()?, &rules, &content.generic()?, &columns, enrichments);
     Ok(Shaper::new(tenant.clone(), lanes, columns))
 }
 
@@ -48,11 +55,28 @@ struct Loaded {
     at: Millis,
     /// Why a newer one is not in use.
     trouble: Option<String>,
+    /// The tables in use, and what is wrong with them.
+    tables: String,
+    faults: Vec<String>,
+}
+
+impl Loaded {
+    fn new(hash: String, tables: &enrichments::Loaded) -> Loaded {
+        let (summary, faults) = (tables.summary(), tables.faults.clone());
+        Loaded { hash, at: now(), trouble: None, tables: summary, faults }
+    }
+}
+
+/// Where the content and the tables come from.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Places {
+    pub(crate) content: Option<PathBuf>,
+    pub(crate) enrichments: Option<PathBuf>,
 }
 
 /// Reads the content again when it is told to.
 pub(crate) struct Reloader {
-    folder: Option<PathBuf>,
+    places: Places,
     tenant: Tenant,
     intake: Arc<PushIntake>,
     documents: Arc<MappedDocuments>,
@@ -60,16 +84,17 @@ pub(crate) struct Reloader {
 }
 
 impl Reloader {
-    /// For a service that uses `content`, which was read from `folder`.
+    /// For a service that uses `content` and `tables`, which were read from these places.
     pub(crate) fn new(
-        folder: Option<PathBuf>,
+        places: Places,
         content: &Content,
+        tables: &enrichments::Loaded,
         tenant: &Tenant,
         intake: Arc<PushIntake>,
         documents: Arc<MappedDocuments>,
     ) -> Reloader {
-        let loaded = Mutex::new(Loaded { hash: hash(content), at: now(), trouble: None });
-        Reloader { folder, tenant: tenant.clone(), intake, documents, loaded }
+        let loaded = Mutex::new(Loaded::new(hash(content), tables));
+        Reloader { places, tenant: tenant.clone(), intake, documents, loaded }
     }
 
     fn loaded(&self) -> MutexGuard<'_, Loaded> {
@@ -78,15 +103,16 @@ impl Reloader {
 
     /// Reads the content again, and says what became of it.
     pub(crate) fn reload(&self) {
-        let Some(folder) = &self.folder else {
+        let Some(folder) = self.places.content.as_ref().or(self.places.enrichments.as_ref()) else {
             note(format_args!("vigie: the content is the one of the binary: start with --content DIR to load one again"));
             return;
         };
         let place = folder.display();
         match self.try_reload() {
-            Ok(hash) => {
-                note(format_args!("content {hash} of `{place}` is in use from now on"));
-                *self.loaded() = Loaded { hash, at: now(), trouble: None };
+            Ok(loaded) => {
+                note(format_args!("content {} of `{place}` is in use from now on", loaded.hash));
+                loaded.faults.iter().for_each(|fault| note(format_args!("vigie: {fault}")));
+                *self.loaded() = loaded;
             }
             Err(why) => {
                 let mut loaded = self.loaded();
@@ -96,12 +122,24 @@ impl Reloader {
         }
     }
 
-    fn try_reload(&self) -> Result<String, Error> {
-        let content = Content::load(self.folder.as_deref())?;
+    fn try_reload(&self) -> Result<Loaded, Error> {
+        let content = Content::load(self.places.content.as_deref())?;
+        let tables = enrichments::load(&content, self.places.enrichments.as_deref())?;
         let documents = MappedDocuments::new(&content)?;
-        self.intake.replace_shaper(shaper(&content, &self.tenant)?).map_err(Error::Failed)?;
+        let shaper = enriching_shaper(&content, &self.tenant, &tables.enrichments)?;
+        self.intake.replace_shaper(shaper).map_err(Error::Failed)?;
         self.documents.replace(documents);
-        Ok(hash(&content))
+        Ok(Loaded::new(hash(&content), &tables))
+    }
+
+    /// What the health says of the tables: see [`Reloader::report`].
+    pub(crate) fn report_tables(&self) -> (String, bool, String) {
+        let loaded = self.loaded();
+        let mut sentence = loaded.tables.clone();
+        if let Some(first) = loaded.faults.first() {
+            sentence.push_str(&format!("; {first}"));
+        }
+        ("enrichments".to_owned(), loaded.faults.is_empty(), sentence)
     }
 
     /// What the health says of it: name, whether it is well, a sentence.

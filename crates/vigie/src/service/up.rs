@@ -7,19 +7,20 @@ use std::time::Duration;
 
 use vigie_lake::Lake;
 use vigie_model::{Scope, Tenant, Tokens as _};
-use vigie_pipeline::{Cadence, IntakeParts, PushIntake};
+use vigie_pipeline::{Cadence, IntakeParts, PushIntake, Shaper};
 use vigie_serve::{Health, HealthReport, Listeners, Ports, TlsFiles};
 use vigie_state::State;
 
 use crate::arguments::UpOptions;
 use crate::content::Content;
+use crate::enrichments;
 use crate::error::Error;
 use crate::output::note;
 use crate::service::config::{Config, Given};
 use crate::service::data::{DataFolder, columns, free_bytes, now};
 use crate::service::documents::MappedDocuments;
 use crate::service::place;
-use crate::service::reload::{self, Reloader};
+use crate::service::reload::{self, Places, Reloader};
 use crate::service::stdin::{LineLog, StandardInput, Told};
 use crate::service::upkeep::{Troubles, Upkeep};
 use crate::service::watch::Watcher;
@@ -53,6 +54,7 @@ impl Health for Parts {
         let is_whole = intake.damages.is_empty();
         parts.push(("spool".to_owned(), is_whole, if is_whole { "whole".to_owned() } else { damaged }));
         parts.push(self.reloader.report());
+        parts.push(self.reloader.report_tables());
         let upkeep = self.upkeep.sentence();
         parts.push(("upkeep".to_owned(), upkeep.is_none(), upkeep.unwrap_or_else(|| "keeps the lake in order".to_owned())));
         let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -84,6 +86,7 @@ pub(crate) fn run(options: &UpOptions) -> Result<ExitCode, Error> {
     let lines = options.stdin.as_deref().map(|named| LineLog::parse(named, &content, &tenant)).transpose()?;
     let given = Given { http: options.listen, wait_seconds: options.commit_seconds, watch: options.watch.clone() };
     let config = Config::load(options.config.as_deref(), &options.data, &given, &content)?;
+    let tables = enrichments::load(&content, config.enrichments.as_deref())?;
     let data = DataFolder::new(&options.data);
     if !options.i_accept_loss {
         place::refuse_network(&data.root)?;
@@ -98,11 +101,14 @@ pub(crate) fn run(options: &UpOptions) -> Result<ExitCode, Error> {
     let documents = Arc::new(MappedDocuments::new(&content)?);
     let lake = Lake::open(&data.lake(), &tenant, columns(&content)?, Arc::clone(&documents) as _);
     let lake = Arc::new(lake.map_err(Error::Failed)?.with_query_time(Duration::from_secs(config.query_seconds)));
-    let intake = Arc::new(intake(&content, &config, &data, &tenant, &lake)?);
+    let shaper = reload::enriching_shaper(&content, &tenant, &tables.enrichments)?;
+    let intake = Arc::new(intake(shaper, &config, &data, &tenant, &lake)?);
     let upkeep = Upkeep::start(Arc::clone(&lake), &config)?;
-    let reloader = Arc::new(Reloader::new(options.content.clone(), &content, &tenant, Arc::clone(&intake), documents));
+    let places = Places { content: options.content.clone(), enrichments: config.enrichments.clone() };
+    let reloader = Arc::new(Reloader::new(places, &content, &tables, &tenant, Arc::clone(&intake), documents));
     runtime.spawn(reload::each(hangups, Arc::clone(&reloader)));
     greet(&state, &data, address, &tenant)?;
+    tables.faults.iter().for_each(|fault| note(format_args!("vigie: {fault}")));
     let watcher = Watcher::start(&intake, Arc::clone(&state) as _, &content, &config, &tenant)?;
     let standard_input = lines.map(|log| StandardInput::start(&intake, log, &tenant)).transpose()?;
     let ports = Ports {
@@ -134,9 +140,9 @@ pub(crate) fn run(options: &UpOptions) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn intake(content: &Content, config: &Config, data: &DataFolder, tenant: &Tenant, lake: &Arc<Lake>) -> Result<PushIntake, Error> {
+fn intake(shaper: Shaper, config: &Config, data: &DataFolder, tenant: &Tenant, lake: &Arc<Lake>) -> Result<PushIntake, Error> {
     let parts = IntakeParts {
-        shaper: reload::shaper(content, tenant)?,
+        shaper,
         store: Arc::clone(lake) as _,
         spool: data.spool(tenant),
         journal: data.journal(),
