@@ -1,9 +1,10 @@
 //! Content: what is embedded in the binary, with a folder of the user's laid over it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use include_dir::{Dir, include_dir};
+use flate2::read::DeflateDecoder;
 use serde::Deserialize;
 use vigie_detect::RuleSource;
 use vigie_normalise::{ContentError, Mapping, Texts};
@@ -11,7 +12,9 @@ use vigie_pipeline::{DigestFormat, GenericPaths};
 
 use crate::error::Error;
 
-static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../content");
+/// What `build.rs` packed: the content, and what proves it.
+static CONTENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/content.pack"));
+static PROOFS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/proofs.pack"));
 /// Files that only a whole content has: such a folder is not laid over ours.
 const WHOLE: [&str; 3] = ["schema/columns.toml", "text/en.toml", "verbs/verbs.toml"];
 /// Deepest nesting of content folders.
@@ -48,19 +51,19 @@ struct GenericFile {
 }
 
 impl Content {
-    /// What comes with the binary.
+    /// What comes with the binary, without samples and pages.
     pub(crate) fn embedded() -> Content {
-        fn add(dir: &Dir<'_>, files: &mut BTreeMap<String, String>) {
-            for file in dir.files() {
-                if let Some(text) = file.contents_utf8() {
-                    files.insert(file.path().to_string_lossy().replace('\\', "/"), text.to_owned());
-                }
-            }
-            dir.dirs().for_each(|inner| add(inner, files));
-        }
         let mut content = Content::default();
-        add(&EMBEDDED, &mut content.files);
+        unpack(CONTENT, &mut content.files);
         content
+    }
+
+    /// What comes with the binary, with samples and pages.
+    pub(crate) fn proven() -> Result<Content, Error> {
+        let (mut content, mut proofs) = (Content::embedded(), Vec::new());
+        DeflateDecoder::new(PROOFS).read_to_end(&mut proofs)?;
+        unpack(&proofs, &mut content.files);
+        Ok(content)
     }
 
     /// The embedded content with a folder laid over it.
@@ -75,17 +78,20 @@ impl Content {
     }
 
     /// A whole content folder by itself, so that what it leaves out is missing; a part of one laid
-    /// over what comes with the binary; or that alone.
+    /// over what comes with the binary; or that alone. With samples and pages.
     pub(crate) fn tree(folder: Option<&Path>) -> Result<Content, Error> {
         let Some(folder) = folder else {
-            return Ok(Content::embedded());
+            return Content::proven();
         };
         let files = read_tree(folder)?;
         if WHOLE.iter().all(|name| files.contains_key(*name)) {
             let laid_over = files.keys().cloned().collect();
             return Ok(Content { files, laid_over });
         }
-        Content::load(Some(folder))
+        let laid_over = files.keys().cloned().collect();
+        let mut content = Content::proven()?;
+        content.files.extend(files);
+        Ok(Content { laid_over, ..content })
     }
 
     /// The mappings of all logs, in the order of their folders.
@@ -219,4 +225,18 @@ pub(crate) fn user_rules(paths: &[PathBuf]) -> Result<Vec<RuleSource>, Error> {
         }
     }
     Ok(sources)
+}
+/// Adds the files of a pack: of each a line with its path and its length, and its text.
+fn unpack(mut pack: &[u8], files: &mut BTreeMap<String, String>) {
+    while let Some(end) = memchr::memchr(b'\n', pack) {
+        let head = String::from_utf8_lossy(pack.get(..end).unwrap_or_default());
+        let Some((path, length)) = head.split_once('\t').and_then(|(path, length)| Some((path, length.parse::<usize>().ok()?)))
+        else {
+            return;
+        };
+        let rest = pack.get(end + 1..).unwrap_or_default();
+        let text = rest.get(..length).unwrap_or_default();
+        files.insert(path.to_owned(), String::from_utf8_lossy(text).into_owned());
+        pack = rest.get(length..).unwrap_or_default();
+    }
 }

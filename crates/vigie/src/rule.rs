@@ -15,7 +15,7 @@ pub(crate) fn run(command: &RuleCommand) -> Result<ExitCode, Error> {
     match command {
         RuleCommand::Lint { paths } => lint(&content, paths),
         RuleCommand::List { rules } => list(&content, rules),
-        RuleCommand::Explain { rule, rules } => explain(&content, rule, rules),
+        RuleCommand::Explain { rule, rules } => explain(&Content::proven()?, rule, rules),
         RuleCommand::Matrix(options) => crate::matrix::run(options),
         RuleCommand::New { name, provider } => new(&content, name, provider),
     }

@@ -41,7 +41,7 @@ impl Tally {
 pub(crate) fn run(options: &TestOptions) -> Result<ExitCode, Error> {
     let (content, rules) = match &options.path {
         None => {
-            let content = Content::embedded();
+            let content = Content::proven()?;
             let rules = content.files.clone();
             (content, rules)
         }
@@ -76,7 +76,7 @@ fn tree(path: &Path) -> Result<(Content, BTreeMap<String, String>), Error> {
     let files = read_tree(path)?;
     let folders = ["vendors/", "rules/", "text/", "enrichments/"];
     let is_content = files.keys().any(|name| folders.iter().any(|folder| name.starts_with(folder)));
-    let content = if is_content { Content::tree(Some(path))? } else { Content::embedded() };
+    let content = if is_content { Content::tree(Some(path))? } else { Content::proven()? };
     Ok((content, files))
 }
 
