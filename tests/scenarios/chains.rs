@@ -57,7 +57,7 @@ fn a_workflow_run_takes_an_aws_role() {
         &[call, LATER_RUN, RUN, role],
         &[
             "assumed credential aws/cloudtrail role example-soc/deploy",
-            "assumed subject github/audit run maelle-k",
+            "assumed subject github/audit run Maelle@example.com",
             "same email github/audit run maelle@example.com",
         ],
     );
@@ -73,7 +73,7 @@ fn a_workflow_run_signs_in_to_entra() {
         &[
             "assumed subject entra/signin signin deploy",
             "same credential entra/audit trust example-soc/deploy",
-            "assumed subject github/audit run maelle-k",
+            "assumed subject github/audit run Maelle@example.com",
             "same email github/audit run maelle@example.com",
         ],
     );
@@ -87,7 +87,7 @@ fn a_workflow_run_acts_in_google_cloud() {
         &[
             "acted subject gcp/audit last repo:example-soc/deploy:ref:refs/heads/main",
             "same subject gcp/audit last example-soc/deploy",
-            "assumed subject github/audit run maelle-k",
+            "assumed subject github/audit run Maelle@example.com",
             "same email github/audit run maelle@example.com",
         ],
     );

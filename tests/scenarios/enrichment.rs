@@ -164,7 +164,11 @@ fn an_enrichment_is_tested_on_its_fixture() {
         (ran.code, ran.out)
     };
     let (code, out) = test("expected/known.json", &|text| text.replace("Shop team", "Other team"));
-    assert!(code == 3 && out.contains("FAIL enrichments/account_owners/samples/known.json: enrichments: expected"), "{out}");
+    assert!(
+        code == 3
+            && out.contains("FAIL enrichments/account_owners/samples/known.json: enrichments.0.data.account_owner: expected"),
+        "{out}"
+    );
     let (code, out) = test("samples/known.json", &|text| text.replace("111122223333", "9"));
     assert!(code == 3 && out.contains("FAIL enrichments/account_owners/samples/known.json"), "{out}");
     let (code, out) = test("fixture.csv", &|text| text.replace("444455556666", "111122223333"));

@@ -2,6 +2,7 @@
 //! `lines.toml`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::Deserialize;
 use vigie_model::{LinkKind, LogType};
@@ -291,7 +292,8 @@ pub struct Mapping {
     pub(crate) fields: Vec<Field>,
     /// What a class needs; without it the operation falls back to the default class.
     pub(crate) requires: Vec<(u32, Expression)>,
-    pub(crate) operations: Operations,
+    /// Shared with its programmes.
+    pub(crate) operations: Arc<Operations>,
     pub(crate) principal: PrincipalFields,
     pub(crate) links: Vec<LinkFields>,
     pub(crate) given: Option<Given>,
@@ -315,7 +317,7 @@ impl Mapping {
             }
         }
         let mut paths = PathSet::new();
-        let operations = Operations::parse(&mapping.operations, &read, &mut paths)?;
+        let operations = Arc::new(Operations::parse(&mapping.operations, &read, &mut paths)?);
         let fields = fields(&mapping, &mut paths)?;
         let mut requires = Vec::new();
         for (class, text) in &mapping.requires {

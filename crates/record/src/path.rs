@@ -1,5 +1,7 @@
 //! Field paths, interned once and named by a small number afterwards.
 
+use std::sync::Arc;
+
 use hashbrown::HashMap;
 
 /// The number of one path inside its [`PathSet`].
@@ -20,8 +22,9 @@ impl SlotId {
 /// key of an object `a`: flattened exports and nested records read the same.
 #[derive(Debug, Clone, Default)]
 pub struct PathSet {
-    paths: Vec<String>,
-    slots: HashMap<String, SlotId>,
+    /// Shared with the copies of the set, of which every log type has some.
+    paths: Vec<Arc<str>>,
+    slots: HashMap<Arc<str>, SlotId>,
 }
 
 impl PathSet {
@@ -36,8 +39,9 @@ impl PathSet {
             return slot;
         }
         let slot = SlotId(u32::try_from(self.paths.len()).unwrap_or(u32::MAX));
-        self.paths.push(path.to_owned());
-        self.slots.insert(path.to_owned(), slot);
+        let path: Arc<str> = Arc::from(path);
+        self.paths.push(Arc::clone(&path));
+        self.slots.insert(path, slot);
         slot
     }
 
@@ -48,12 +52,12 @@ impl PathSet {
 
     /// The path of a slot.
     pub fn path(&self, slot: SlotId) -> Option<&str> {
-        self.paths.get(slot.index()).map(String::as_str)
+        self.paths.get(slot.index()).map(AsRef::as_ref)
     }
 
     /// All paths in slot order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.paths.iter().map(String::as_str)
+        self.paths.iter().map(AsRef::as_ref)
     }
 
     /// How many paths there are.

@@ -288,8 +288,7 @@ fn did(page: &mut Page, thread: &Thread, words: &dyn Words, zone: &Zone, activit
 }
 
 fn steps(page: &mut Page, thread: &Thread, rules: &[RuleFacts], words: &dyn Words, zone: &Zone) {
-    let worst = |line: &&Line| line.severity >= Severity::Medium;
-    let chosen: Vec<&Line> = thread.lines.iter().filter(worst).collect();
+    let chosen = serious(thread);
     let mut day = zone.day(thread.first);
     let mut shown: Vec<&&Line> = chosen.iter().collect();
     if shown.len() > STEPS_MAX {
@@ -321,6 +320,20 @@ fn steps(page: &mut Page, thread: &Thread, rules: &[RuleFacts], words: &dyn Word
     if hidden > 0 {
         page.line(&words.label("thread.more", &[("count", &hidden.to_string())]));
     }
+}
+
+/// The serious steps. What several rules say of one event is one step: the worst says it, and of equals the
+/// first.
+fn serious(thread: &Thread) -> Vec<&Line> {
+    let mut chosen: Vec<&Line> = Vec::new();
+    for line in thread.lines.iter().filter(|line| line.severity >= Severity::Medium) {
+        match chosen.iter_mut().find(|known| known.event.id == line.event.id) {
+            Some(known) if known.severity < line.severity => *known = line,
+            Some(_) => {}
+            None => chosen.push(line),
+        }
+    }
+    chosen
 }
 
 /// Leaves as many steps as are shown: the worst, and of equals those that stand alone in their minute, so

@@ -96,6 +96,11 @@ pub(crate) struct Proof {
 }
 
 impl Proof {
+    /// Whether the rule claims a provider without a log type here.
+    pub(crate) fn has_absent(&self, bench: &Bench<'_>) -> bool {
+        self.claims.iter().any(|provider| !bench.sources.contains(provider))
+    }
+
     /// The rules that report findings of their own.
     pub(crate) fn reporting(&self) -> impl Iterator<Item = &RuleFacts> {
         (0u32..).zip(self.set.facts()).filter(|(number, _)| self.set.reports(*number)).map(|(_, facts)| facts)

@@ -13,7 +13,7 @@ impl FieldCheck {
     pub(crate) fn passes(&self, cell: &[u8]) -> bool {
         match self {
             FieldCheck::Integer => has_only(cell, |byte| byte.is_ascii_digit() || byte == b'-'),
-            FieldCheck::Decimal => has_only(cell, |byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'.')),
+            FieldCheck::Decimal => is_decimal(cell),
             FieldCheck::Hex => has_only(cell, |byte| byte.is_ascii_hexdigit()),
             FieldCheck::Ip => is_ip(cell),
             FieldCheck::Time => is_time(cell),
@@ -113,6 +113,13 @@ pub(crate) fn named_time(text: &str) -> Option<String> {
         .then(|| format!("{year}-{}-{day:0>2}T{clock}{zone}", String::from_utf8_lossy(&month)))
 }
 
+/// Digits with at most one point, behind a sign or none.
+fn is_decimal(cell: &[u8]) -> bool {
+    let digits = cell.strip_prefix(b"-").unwrap_or(cell);
+    let points = digits.iter().filter(|byte| **byte == b'.').count();
+    points <= 1 && has_only(digits, |byte| byte.is_ascii_digit() || byte == b'.')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,12 +147,14 @@ mod tests {
     fn cells_are_told_by_what_they_look_like() {
         let one_of = FieldCheck::OneOf(vec!["http".into(), "https".into()]);
         let prefix = FieldCheck::Prefix(vec!["eni-".into()]);
-        let cases: [(&FieldCheck, &str, bool); 18] = [
+        let cases: [(&FieldCheck, &str, bool); 20] = [
             (&FieldCheck::Integer, "-12", true),
             (&FieldCheck::Integer, "1.2", false),
             (&FieldCheck::Integer, "", false),
             (&FieldCheck::Decimal, "0.001", true),
             (&FieldCheck::Decimal, "0.001s", false),
+            (&FieldCheck::Decimal, "-1", true),
+            (&FieldCheck::Decimal, "203.0.113.77", false),
             (&FieldCheck::Hex, "79a59dF0", true),
             (&FieldCheck::Hex, "79a59dG0", false),
             (&FieldCheck::Ip, "203.0.113.7", true),
