@@ -164,9 +164,7 @@ fn a_hole_is_visible() {
 fn a_vendor_can_be_taken_out() {
     let whole = vigie(&["test", content().to_str().unwrap()]).unwrap();
     assert!(whole.code == 0 && whole.out.contains(" 0 failed"), "{}", whole.out);
-    let matrix = json(&vigie(&["rule", "matrix", "-o", "json"]).unwrap());
-    let claimed = matrix.as_array().unwrap().iter().flat_map(|row| row["providers"].as_object().unwrap().keys());
-    for name in claimed.collect::<BTreeSet<&String>>() {
+    for name in ["aws", "entra", "gcp", "github", "okta", "windows"] {
         let folder = tempfile::tempdir().unwrap();
         copy_without(&content(), folder.path(), &content().join("vendors").join(name));
         let rest = vigie(&["test", folder.path().to_str().unwrap()]).unwrap();

@@ -18,7 +18,7 @@ const TACTIC_COLUMNS_MAX: usize = 23;
 /// Longest story, in lines.
 const LINES_MAX: usize = 60;
 /// Steps shown of one thread.
-const STEPS_MAX: usize = 16;
+const STEPS_MAX: usize = 18;
 /// Credentials shown that the lead of a thread came to.
 const THROUGH_MAX: usize = 4;
 /// One minute, in milliseconds.
