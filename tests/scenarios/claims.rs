@@ -159,6 +159,60 @@ fn a_hole_is_visible() {
     }
 }
 
+/// The theme of a rule: the folder of its page in a row of the matrix.
+fn theme(row: &str) -> Option<&str> {
+    row.split_once("(content/rules/")?.1.split_once('/').map(|(theme, _)| theme)
+}
+
+/// For each theme how many rules are proven on each provider, as the README shows it.
+fn by_theme(matrix: &str) -> Vec<String> {
+    let cells = |row: &str| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<String>>();
+    let mut lines = matrix.lines();
+    let providers = cells(lines.next().unwrap());
+    let mut themes: std::collections::BTreeMap<&str, Vec<usize>> = std::collections::BTreeMap::new();
+    for row in lines.skip(1) {
+        let counts = themes.entry(theme(row).unwrap()).or_insert_with(|| vec![0; providers.len()]);
+        // Titles may hold the mark that parts cells: the cells of providers are the last.
+        let cells = cells(&row.replace("\\|", ""));
+        counts[0] += 1;
+        for (count, cell) in counts.iter_mut().zip(&cells).skip(1) {
+            *count += usize::from(!cell.is_empty());
+        }
+    }
+    let number = |count: &usize| if *count == 0 { " ".to_owned() } else { format!(" {count} ") };
+    let row = |(theme, counts): (&&str, &Vec<usize>)| {
+        format!("| {theme} |{}|", counts.iter().map(number).collect::<Vec<_>>().join("|"))
+    };
+    themes.iter().map(row).collect()
+}
+
+/// Use cases written once, each proven on the providers that it claims; the README and the matrix beside it show
+/// them, and a hole would be a difference.
+#[test]
+fn done_clouds_4_rules_and_pairs() {
+    let root = content().join("..");
+    let rows = json(&vigie(&["rule", "matrix", "-o", "json"]).unwrap());
+    let proven = |cell: &&Value| cell["positive"].as_u64() > Some(0) && cell["near_miss"].as_u64() > Some(0);
+    let rows = rows.as_array().unwrap();
+    let cells: Vec<&Value> = rows.iter().flat_map(|row| row["providers"].as_object().unwrap().values()).collect();
+    let pairs = cells.iter().copied().filter(|cell| proven(&cell)).count();
+    assert_eq!(pairs, cells.len(), "every claim is proven");
+    let correlations = vigie_tests::files(&content().join("rules"), ".yml")
+        .iter()
+        .map(|file| fs::read_to_string(file).unwrap())
+        .filter(|text| text.contains("\ncorrelation:") && text.contains("providers: ["))
+        .count();
+    assert!(rows.len() >= 80 && pairs >= 250 && correlations >= 25, "{} rules, {pairs} pairs, {correlations}", rows.len());
+    let matrix = vigie(&["rule", "matrix", "-o", "markdown"]).unwrap().out;
+    let shown = fs::read_to_string(root.join("MATRIX.md")).unwrap();
+    assert!(shown == matrix, "write MATRIX.md anew: vigie rule matrix -o markdown > MATRIX.md");
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    for line in by_theme(&matrix) {
+        assert!(readme.contains(&line), "the README does not show: {line}");
+    }
+    println!("{} rules, {pairs} pairs of a rule and a provider, {correlations} files of correlations", rows.len());
+}
+
 /// The folder of a vendor is all that names it: without it everything else is as green as before.
 #[test]
 fn a_vendor_can_be_taken_out() {
