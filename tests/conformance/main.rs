@@ -16,6 +16,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod clouds;
 mod corpora;
 mod enrichment;
+mod examples;
 mod harness;
 mod memory;
 mod ocsf;
