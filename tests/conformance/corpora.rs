@@ -12,6 +12,7 @@ use vigie_pipeline::{Hunt, Lanes, Outcome, Progress};
 use vigie_tests::{ndjson, untar};
 
 use crate::harness::{content, labelled};
+use crate::panther_shape::{log_of, restored};
 
 /// One text of a corpus that holds a record, or several.
 pub struct Sample {
@@ -47,11 +48,12 @@ pub fn samples(corpus: &Path) -> Vec<Sample> {
         add("o365-unified-audit", "o365", record.to_string().into_bytes());
     }
     for rule in ndjson(&corpus.join("panther-tests/panther-tests.ndjson.zst")).unwrap() {
-        let Some(log) = rule["LogTypes"][0].as_str().filter(|_| rule["AnalysisType"] == "rule") else {
+        if rule["AnalysisType"] != "rule" {
             continue;
-        };
-        for test in rule["Tests"].as_array().into_iter().flatten() {
-            add("panther-tests", log, test["Log"].to_string().into_bytes());
+        }
+        for (number, test) in rule["Tests"].as_array().into_iter().flatten().enumerate() {
+            let log = log_of(&rule, &test["Log"]);
+            add("panther-tests", &log, restored(&log, &test["Log"], number).to_string().into_bytes());
         }
     }
     for line in ndjson(&corpus.join("splunk-example-logs/splunk-example-logs.ndjson.zst")).unwrap() {
