@@ -20,6 +20,7 @@ mod harness;
 mod memory;
 mod ocsf;
 mod panther;
+mod panther_shape;
 mod schema;
 mod sigma;
 mod stratus;
