@@ -29,6 +29,21 @@ fn is_lenient(document: &Value) -> bool {
     enrichments.into_iter().any(|entry| entry["name"] == "vigie.ocsf" && entry["value"] == "lenient")
 }
 
+/// What the schema holds against an event as it came, before we touched it. Of one that only we can read,
+/// since its JSON is not quite JSON, everything.
+fn own_errors(schemas: &mut Schemas, document: &Value) -> Vec<String> {
+    let raw = document["raw_data"].as_str().and_then(|raw| serde_json::from_str::<Value>(raw).ok());
+    let Some(mut raw) = raw.filter(|raw| raw["metadata"].is_object()) else {
+        return schemas.errors(document);
+    };
+    for path in ["/metadata/profiles", "/class_uid"] {
+        if let (Some(value), Some((parent, key))) = (document.pointer(path), path.rsplit_once('/')) {
+            raw.pointer_mut(parent).unwrap()[key] = value.clone();
+        }
+    }
+    schemas.errors(&raw)
+}
+
 /// Every event that a record of the corpora becomes is valid: its class and the profiles it declares.
 #[test]
 fn done_clouds_1_events_of_all_corpora_are_valid() {
@@ -44,7 +59,9 @@ fn done_clouds_1_events_of_all_corpora_are_valid() {
                     continue;
                 }
                 *by_log.entry(&log.0).or_default() += 1;
-                for error in schemas.errors(document) {
+                // An event that came as OCSF is passed on as it is: only what is wrong since is ours.
+                let before = if log.0 == "ocsf/event" { own_errors(&mut schemas, document) } else { Vec::new() };
+                for error in schemas.errors(document).into_iter().filter(|error| !before.contains(error)) {
                     let text: String = format!("{log} {} {error}", document["class_uid"]).chars().take(240).collect();
                     wrong.entry(text).or_insert_with(|| (0, name.clone())).0 += 1;
                 }
@@ -138,7 +155,10 @@ fn done_clouds_6_operations_of_the_corpora_have_verbs() {
         let Mapped { outcome, .. } = map(&samples);
         let (mut named, mut unnamed) = (0, 0);
         let mut missing = Vec::new();
-        for (log, gaps) in &outcome.gaps {
+        // What sensors, findings and events of others are called is no operation.
+        let has_operations =
+            |log: &str| !["ocsf/", "zeek/", "aws/securityhub", "aws/health"].iter().any(|own| log.starts_with(own));
+        for (log, gaps) in outcome.gaps.iter().filter(|(log, _)| has_operations(log)) {
             named += gaps.operations_named.len();
             unnamed += gaps.operations.len();
             missing.extend(gaps.operations.keys().map(|(service, operation)| format!("{log} {service} {operation}")));

@@ -12,7 +12,7 @@ use vigie_pipeline::{Hunt, Lanes, Outcome, Progress};
 use vigie_tests::{ndjson, untar};
 
 use crate::harness::{content, labelled};
-use crate::panther_shape::{log_of, restored};
+use crate::panther_shape;
 
 /// One text of a corpus that holds a record, or several.
 pub struct Sample {
@@ -47,13 +47,18 @@ pub fn samples(corpus: &Path) -> Vec<Sample> {
         record.as_object_mut().unwrap().retain(|key, _| !key.starts_with('_'));
         add("o365-unified-audit", "o365", record.to_string().into_bytes());
     }
+    let mut number = 0;
     for rule in ndjson(&corpus.join("panther-tests/panther-tests.ndjson.zst")).unwrap() {
         if rule["AnalysisType"] != "rule" {
             continue;
         }
-        for (number, test) in rule["Tests"].as_array().into_iter().flatten().enumerate() {
-            let log = log_of(&rule, &test["Log"]);
-            add("panther-tests", &log, restored(&log, &test["Log"], number).to_string().into_bytes());
+        let logs: Vec<&str> = rule["LogTypes"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        for test in rule["Tests"].as_array().into_iter().flatten() {
+            let log = panther_shape::log_type(&logs, &test["Log"]);
+            number += 1;
+            if let Some(record) = panther_shape::restored(&log, &test["Log"], number) {
+                add("panther-tests", &log, record.to_string().into_bytes());
+            }
         }
     }
     for line in ndjson(&corpus.join("splunk-example-logs/splunk-example-logs.ndjson.zst")).unwrap() {

@@ -130,12 +130,13 @@ pub(crate) fn join(root: &mut Map, rest: Map) {
     root.insert("unmapped".to_owned(), Node::Map(unmapped));
 }
 
-/// The members of an object; of a key that it names twice the first, of null nothing.
+/// The members of an object; of a key that it names twice the first, of null nothing, and of an object of
+/// nothing but nulls neither.
 pub(crate) fn tree(object: &[u8]) -> Map {
     let mut members = Map::new();
     each_member(object, &mut |key, value| {
         let node = match value {
-            Value::Object(inner) => Some(Node::Map(tree(inner))),
+            Value::Object(inner) => Some(tree(inner)).filter(|inner| !inner.is_empty()).map(Node::Map),
             Value::List(list) => Some(items(list)),
             value => to_json(&value).map(Node::Raw),
         };
