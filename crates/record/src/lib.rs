@@ -1,6 +1,6 @@
 //! Bytes to records to values: cuts records out of files and reads wanted paths in one walk.
 //!
-//! Secret of this crate: how JSON, tables and lines of text are scanned. It never knows OCSF, Sigma, a vendor, or IO.
+//! Secret of this crate: how JSON, tables, lines of text and XML are scanned. It never knows OCSF, Sigma, a vendor, or IO.
 //!
 //! A [`PathSet`] interns field paths, [`Walk::compile`] turns several sets into one trie, and
 //! [`Walk::read`] fills a [`Row`] with the raw slices found there. Values are decoded on demand.
@@ -29,7 +29,7 @@ pub use inside::{held, inside, made};
 pub use json::{compact, each_item, each_leaf, each_member, unescape, value_end};
 pub use lines::{
     CellLine, FieldCheck, FieldKind, FieldParts, JoinedField, LineCutter, LineField, LineForm, LineForms, LineHeader, LineReader,
-    LineSet, MadeLine, MadeLines, OneLine, Quote, UNKNOWN_LINE,
+    LineSet, MadeLine, MadeLines, OneLine, Quote, UNKNOWN_LINE, XmlField, XmlForm, XmlValue,
 };
 pub use path::{PathSet, SlotId};
 pub use row::{Row, View};
