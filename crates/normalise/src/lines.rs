@@ -374,7 +374,8 @@ mod tests {
         let places: Vec<(String, &XmlValue, &str)> =
             form.fields.iter().map(|field| (field.names.join("/"), &field.value, field.path.as_str())).collect();
         let (attribute, named) = (XmlValue::Attribute("N".into()), XmlValue::NamedBy("N".into()));
-        let expected = [("A/B", &XmlValue::Text, "b"), ("A/C", &attribute, "c"), ("A/D", &named, "d"), ("F/*", &XmlValue::Below, "f")];
+        let expected =
+            [("A/B", &XmlValue::Text, "b"), ("A/C", &attribute, "c"), ("A/D", &named, "d"), ("F/*", &XmlValue::Below, "f")];
         assert_eq!(places, expected.map(|(names, value, path)| (names.to_owned(), value, path)));
     }
 }

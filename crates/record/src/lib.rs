@@ -7,6 +7,7 @@
 //! An [`Export`] says which columns of a table are which paths; [`TableCutter`] makes records of rows.
 //! [`LineForms`] say how lines of text are read; a [`LineSet`] makes records of them.
 
+mod around;
 mod csv;
 mod cut;
 mod hash;
@@ -22,6 +23,7 @@ mod table;
 mod value;
 mod walk;
 
+pub use around::{TextLists, with_members};
 pub use csv::{Made, TableCutter, each_row};
 pub use cut::{Cut, Cutter, Shape};
 pub use hash::text as hash_text;

@@ -25,11 +25,11 @@ use crate::row::Row;
 use crate::value::Value;
 use crate::walk::Walk;
 use cells::{Cells, Layout, Scratch};
-use markup::{Extent, Head, Markup};
 pub use form::{
-    CellLine, FieldCheck, FieldKind, FieldParts, JoinedField, LineField, LineForm, LineForms, LineHeader, LineReader, Quote, XmlField,
-    XmlForm, XmlValue,
+    CellLine, FieldCheck, FieldKind, FieldParts, JoinedField, LineField, LineForm, LineForms, LineHeader, LineReader, Quote,
+    XmlField, XmlForm, XmlValue,
 };
+use markup::{Extent, Head, Markup};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// Bytes of a text in which a line must be known, else it is none of ours.
@@ -40,6 +40,11 @@ pub const UNKNOWN_LINE: &str = "is a line of no known log type";
 const OPEN_ELEMENT: &str = "is an element that is not closed";
 /// The reason of an element that no description fits, or that is broken.
 const UNKNOWN_ELEMENT: &str = "is an element that cannot be read";
+
+/// The rank of descriptions that a line fits by chance.
+const RANK_MAX: u8 = 4;
+/// Up to this rank a line that fits a description is what it says.
+const RANK_SURE: u8 = 2;
 
 /// The descriptions of the lines of several logs. Each log has a number, its owner.
 #[derive(Debug, Default)]
@@ -61,6 +66,7 @@ pub struct LineSet {
 struct Inside {
     walk: Walk,
     keys: Vec<(SlotId, usize)>,
+    paths: PathSet,
 }
 
 /// One kind of line of one owner.
@@ -238,7 +244,7 @@ impl LineSet {
         for (owner, log) in logs {
             keys.extend(log.inside.iter().map(|key| (paths.intern(key), *owner)));
         }
-        let inside = (!keys.is_empty()).then(|| Inside { walk: Walk::compile(&[&paths]), keys });
+        let inside = (!keys.is_empty()).then(|| Inside { walk: Walk::compile(&[&paths]), keys, paths });
         let (mut markup, mut elements) = (Markup::default(), Vec::new());
         for (number, description) in descriptions.iter().enumerate() {
             if let Reader::Xml(form) = &description.reader {
@@ -292,15 +298,34 @@ impl LineSet {
             return self.inside(line, only);
         }
         let mut record = Vec::new();
-        match self.described(line, only, &mut Scratch::default(), &mut record)? {
+        match self.described(line, only, RANK_MAX, &mut Scratch::default(), &mut record)? {
             (number, None) => Some(OneLine::Made { owner: self.descriptions.get(number)?.owner, record }),
             (_, Some(object)) => Some(OneLine::Object(object)),
         }
     }
 
+    /// Keys of a JSON object whose text may be a line, each with the owner of such lines.
+    pub fn inside_keys(&self) -> impl Iterator<Item = (&str, usize)> {
+        let keys = self.inside.iter().flat_map(|inside| inside.keys.iter().map(move |key| (inside, key)));
+        keys.filter_map(|(inside, (slot, owner))| Some((inside.paths.iter().nth(slot.index())?, *owner)))
+    }
+
+    /// What a text is that stands alone, as [`LineSet::one`], where no other text looks like it: not by pairs
+    /// or headers that any text may have.
+    pub fn surely(&self, text: &[u8], only: Option<usize>) -> Option<(usize, Vec<u8>)> {
+        if let Some(OneLine::Made { owner, record }) = self.one_element(text, only) {
+            return Some((owner, record));
+        }
+        let line = text.trim_ascii_end();
+        let mut record = Vec::new();
+        let (number, object) = self.described(line, only, RANK_SURE, &mut Scratch::default(), &mut record)?;
+        let owner = self.descriptions.get(number)?.owner;
+        (object.is_none() && memchr(b'\n', line).is_none()).then_some((owner, record))
+    }
+
     /// The record of a line that stands as text inside a JSON object.
     fn inside(&self, object: &[u8], only: Option<usize>) -> Option<OneLine> {
-        let Inside { walk, keys } = self.inside.as_ref()?;
+        let Inside { walk, keys, .. } = self.inside.as_ref()?;
         let mut row = Row::new();
         walk.read(object, &mut row).ok()?;
         let is_asked = |owner: usize| only.is_none_or(|only| only == owner);
@@ -388,13 +413,14 @@ impl LineSet {
         &self,
         line: &[u8],
         only: Option<usize>,
+        rank_max: u8,
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
     ) -> Option<(usize, Option<Range<usize>>)> {
         let candidates = self.by_byte.get(usize::from(*line.first()?))?;
         candidates.iter().find_map(|number| {
             let description = self.descriptions.get(*number)?;
-            if only.is_some_and(|only| only != description.owner) {
+            if description.rank() > rank_max || only.is_some_and(|only| only != description.owner) {
                 return None;
             }
             description.read(line, scratch, out).map(|object| (*number, object))
@@ -546,9 +572,7 @@ impl LineCutter<'_> {
             _ if element.len() > self.record_bytes_max => (Cut::Oversize(begin..begin + self.record_bytes_max), None),
             None => (Cut::Reject(whole, reason), None),
             Some(_) if made.bytes.len() - start > self.record_bytes_max => (Cut::Oversize(whole), None),
-            Some(known) => {
-                (Cut::Record(whole), Some(Made { owner: known.owner, start, end: made.bytes.len(), is_whole: true }))
-            }
+            Some(known) => (Cut::Record(whole), Some(Made { owner: known.owner, start, end: made.bytes.len(), is_whole: true })),
         };
         if record.is_none() {
             made.bytes.truncate(start);
@@ -596,7 +620,7 @@ impl LineCutter<'_> {
         {
             return Read::Made(*number);
         }
-        match self.set.described(line, self.only, &mut self.scratch, out) {
+        match self.set.described(line, self.only, RANK_MAX, &mut self.scratch, out) {
             Some((number, None)) => return Read::Made(number),
             Some((_, Some(object))) => return Read::Object(object),
             None => {}

@@ -226,8 +226,7 @@ impl Making<'_> {
                     Some((number, field, rest)) => (number, field.path.as_str(), rest),
                     None => (UNSAID, "", names),
                 };
-                let path: Vec<String> =
-                    head.split('.').filter(|name| !name.is_empty()).chain(rest).map(str::to_owned).collect();
+                let path: Vec<String> = head.split('.').filter(|name| !name.is_empty()).chain(rest).map(str::to_owned).collect();
                 (number, path)
             }
         };

@@ -21,8 +21,10 @@ fn set() -> LineSet {
         ],
     };
     let reader = LineReader::Xml(Box::new(form));
-    let elements =
-        LineForms { forms: vec![LineForm { reader, begins: Vec::new(), holds: vec!["urn:x".into()] }], inside: vec!["message".into()] };
+    let elements = LineForms {
+        forms: vec![LineForm { reader, begins: Vec::new(), holds: vec!["urn:x".into()] }],
+        inside: vec!["message".into()],
+    };
     let pairs = LineForm { reader: LineReader::KeyValue, begins: Vec::new(), holds: Vec::new() };
     let pairs = LineForms { forms: vec![pairs], inside: Vec::new() };
     LineSet::new(&[(0, &elements), (1, &pairs)])
@@ -86,7 +88,10 @@ fn elements_are_found_wherever_they_stand() {
     let (one, two) = (json!({"log": {"id": "1"}}), json!({"log": {"id": "2"}}));
     let expected = [("record", ONE, one.clone()), ("record", TWO, two.clone()), ("record", ONE, one.clone())];
     check(&format!("{ONE}\n{TWO}\n{ONE}\n"), &expected);
-    check(&format!("\u{feff}<?xml version='1.0' encoding='utf-8'?>\r\n<Events xmlns='urn:y'>{ONE}{TWO}\t{ONE}</Events>"), &expected);
+    check(
+        &format!("\u{feff}<?xml version='1.0' encoding='utf-8'?>\r\n<Events xmlns='urn:y'>{ONE}{TWO}\t{ONE}</Events>"),
+        &expected,
+    );
     check(&format!("<?xml version=\"1.0\"?><Events>\n\n  {ONE}\n  {TWO}\n  {ONE}\n</Events>\n"), &expected);
     let line = "a=1 b=2 c=3";
     let pairs = json!({"a": 1, "b": 2, "c": 3});
@@ -95,7 +100,10 @@ fn elements_are_found_wherever_they_stand() {
 
 #[test]
 fn values_stand_where_fields_say() {
-    record("<System><At Time='t' Zone='z'/><Id Q='7'>5</Id></System>", json!({"at": "t", "System": {"At@Zone": "z", "Id@Q": "7"}, "log": {"id": "5"}}));
+    record(
+        "<System><At Time='t' Zone='z'/><Id Q='7'>5</Id></System>",
+        json!({"at": "t", "System": {"At@Zone": "z", "Id@Q": "7"}, "log": {"id": "5"}}),
+    );
     record(
         "<Data><Item Name='a b'>x y </Item><Item>z</Item><Item Name='a b'>w</Item><Item Name='e'></Item><Item/></Data>",
         json!({"log": {"data": {"a b": ["x y ", "w"], "param2": "z"}}}),
@@ -118,7 +126,10 @@ fn only_characters_and_five_entities_are_expanded() {
         json!({"log": {"data": {"<k>": "&AB&unknown;&<& \"'"}}}),
     );
     let declared = "<Event xmlns='urn:x'><!DOCTYPE a [<!ENTITY b 'c'>]><System><Id>&b;</Id></System></Event>";
-    check(&format!("{ONE}\n{declared}"), &[("record", ONE, json!({"log": {"id": "1"}})), ("is an element that cannot be read", declared, Value::Null)]);
+    check(
+        &format!("{ONE}\n{declared}"),
+        &[("record", ONE, json!({"log": {"id": "1"}})), ("is an element that cannot be read", declared, Value::Null)],
+    );
 }
 
 #[test]
@@ -128,7 +139,10 @@ fn a_broken_element_costs_itself() {
     let (crossed, other) = ("<Event xmlns='urn:x'><A><B></A></B></Event>", "<Event xmlns='urn:y'/></Event>");
     let unread = |piece| ("is an element that cannot be read", piece, Value::Null);
     let unclosed = |piece| ("is an element that is not closed", piece, Value::Null);
-    check(&format!("{open}\n{ONE}{crossed}{ONE}\n{other}\n{open}"), &[unclosed(open), known(ONE), unread(crossed), known(ONE), unread(other), unclosed(open)]);
+    check(
+        &format!("{open}\n{ONE}{crossed}{ONE}\n{other}\n{open}"),
+        &[unclosed(open), known(ONE), unread(crossed), known(ONE), unread(other), unclosed(open)],
+    );
     let stray = ("is a line of no known log type", "stray text", Value::Null);
     check(&format!("{ONE}stray text\n{ONE}"), &[known(ONE), stray, known(ONE)]);
 }
@@ -160,7 +174,14 @@ fn limits_hold() {
 #[test]
 fn other_text_has_no_elements_of_ours() {
     let set = set();
-    for text in ["<html><Event></html>", "<Events></Events>", "see <Event xmlns='urn:x'></Event>", "<34>Event <Event>", "<Event", "<Event xmlns='urn:y'><a/></Event>"] {
+    for text in [
+        "<html><Event></html>",
+        "<Events></Events>",
+        "see <Event xmlns='urn:x'></Event>",
+        "<34>Event <Event>",
+        "<Event",
+        "<Event xmlns='urn:y'><a/></Event>",
+    ] {
         assert!(set.cutter(text.as_bytes(), None, 1 << 20).is_none(), "{text}");
         assert_eq!(set.one(text.as_bytes(), None), None, "{text}");
     }
