@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use vigie_model::{LinkKind, LogType};
-use vigie_record::{Export, LineForms, PathSet, Value};
+use vigie_record::{Export, LineForms, PathSet, TextLists, Value};
 
 use crate::ContentError;
 use crate::expression::{Expression, parse};
@@ -92,6 +92,40 @@ pub struct Wrapper {
     /// Whether each member of the list there is a record together with what stands around the list.
     #[serde(default)]
     pub is_split: bool,
+    /// Whether it is a text that holds JSON in base64.
+    #[serde(default)]
+    pub is_base64: bool,
+    /// Whether the texts of the lists there are lines of this log, each a record.
+    #[serde(default)]
+    pub is_lines: bool,
+    /// What is laid into the inner record where it has none: names, and paths in the record around it.
+    #[serde(default)]
+    pub keep: BTreeMap<String, String>,
+}
+
+impl Wrapper {
+    /// The lists of lines that it names, with what is kept around them.
+    ///
+    /// # Errors
+    /// The path of something that stands in no object around them.
+    pub fn text_lists(&self) -> Result<TextLists, String> {
+        TextLists::new(&self.path, &self.keep)
+    }
+
+    fn check(&self) -> Result<(), ContentError> {
+        let wrong = |what: String| Err(ContentError::new("log.toml", format!("the wrapper `{}` {what}", self.path)));
+        let kinds = [self.is_text, self.is_split, self.is_base64, self.is_lines];
+        if kinds.iter().filter(|kind| **kind).count() > 1 {
+            return wrong("is of two kinds; write one of `is_text`, `is_split`, `is_base64` and `is_lines`".to_owned());
+        }
+        if self.is_split && !self.keep.is_empty() {
+            return wrong("is split, which keeps everything; leave `keep` out".to_owned());
+        }
+        match self.text_lists() {
+            Err(path) if self.is_lines => wrong(format!("keeps `{path}`, which stands in no object around its lists")),
+            _ => Ok(()),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -316,6 +350,7 @@ impl Mapping {
                 return Err(ContentError::new(name, format!("has format {format}; this version reads format {FORMAT}")));
             }
         }
+        log.wrapper.iter().try_for_each(Wrapper::check)?;
         let mut paths = PathSet::new();
         let operations = Arc::new(Operations::parse(&mapping.operations, &read, &mut paths)?);
         let fields = fields(&mapping, &mut paths)?;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use vigie_record::{
     CellLine, FieldCheck, FieldKind, FieldParts, JoinedField, LineField, LineForm, LineForms, LineHeader, LineReader, Quote,
+    XmlField, XmlForm, XmlValue,
 };
 
 use crate::ContentError;
@@ -29,6 +30,7 @@ enum Form {
     Leef,
     KeyValue,
     Syslog,
+    Xml,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -81,6 +83,10 @@ struct Section {
     parts: BTreeMap<String, PartsSection>,
     #[serde(default)]
     join: Option<Join>,
+    #[serde(default)]
+    element: Option<String>,
+    #[serde(default)]
+    around: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -138,6 +144,10 @@ pub(crate) fn parse(text: &str) -> Result<LineForms, ContentError> {
 }
 
 fn form(section: Section) -> Result<LineForm, String> {
+    let is_element = matches!(section.form, Form::Xml);
+    if !is_element && (section.element.is_some() || !section.around.is_empty()) {
+        return Err(format!("`{}` names an element; write `form = \"xml\"` beside it", section.title));
+    }
     let reader = match section.form {
         Form::Cells => LineReader::Cells(Box::new(cells(&section)?)),
         _ if section.separator.is_some() || !section.fields.is_empty() || section.header.is_some() => {
@@ -147,8 +157,38 @@ fn form(section: Section) -> Result<LineForm, String> {
         Form::Leef => LineReader::Leef,
         Form::KeyValue => LineReader::KeyValue,
         Form::Syslog => LineReader::Syslog,
+        Form::Xml => LineReader::Xml(Box::new(element(&section)?)),
     };
     Ok(LineForm { reader, begins: section.begins, holds: section.holds })
+}
+
+fn element(section: &Section) -> Result<XmlForm, String> {
+    let title = &section.title;
+    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    let element = section.element.clone().filter(|name| is_name(name));
+    let element = element.ok_or_else(|| format!("`{title}` names no element; write `element`, such as `element = \"Event\"`"))?;
+    if let Some(name) = section.around.iter().find(|name| !is_name(name)) {
+        return Err(format!("`{title}`: `{name}` in `around` is no name of an element"));
+    }
+    let field = |(from, path): (&String, &String)| {
+        let wrong = || {
+            format!("`{title}`: `{from}` is no place in an element; write `A.B`, `A.B@Attribute`, `A.B[@Attribute]` or `A.B.*`")
+        };
+        let (names, value) = if let Some((names, attribute)) = from.strip_suffix(']').and_then(|from| from.split_once("[@")) {
+            (names, XmlValue::NamedBy(attribute.to_owned()))
+        } else if let Some((names, attribute)) = from.split_once('@') {
+            (names, XmlValue::Attribute(attribute.to_owned()))
+        } else if let Some(names) = from.strip_suffix(".*") {
+            (names, XmlValue::Below)
+        } else {
+            (from.as_str(), XmlValue::Text)
+        };
+        let names: Vec<String> = names.split('.').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let is_place = names.iter().all(|name| name == "*" || is_name(name)) && (!names.is_empty() || from.starts_with('@'));
+        if is_place && !path.is_empty() { Ok(XmlField { names, value, path: path.clone() }) } else { Err(wrong()) }
+    };
+    let fields = section.rename.iter().map(field).collect::<Result<_, _>>()?;
+    Ok(XmlForm { element, around: section.around.clone(), fields })
 }
 
 fn cells(section: &Section) -> Result<CellLine, String> {
@@ -285,6 +325,12 @@ mod tests {
         check("separator = \"tab\"\nfields = [\"a\"]\nintegers = [\"b\"]\n", "says something of `b`");
         check("separator = \"tab\"\nfields = [\"a\"]\nleast = 3\n", "3 to 1 cells");
         check("form = \"cef\"\nseparator = \"tab\"\n", "leave these out");
+        check("form = \"xml\"\n", "names no element");
+        check("form = \"xml\"\nelement = \"a>\"\n", "names no element");
+        check("form = \"xml\"\nelement = \"E\"\naround = [\"<\"]\n", "`<` in `around`");
+        check("form = \"xml\"\nelement = \"E\"\nfields = [\"a\"]\n", "leave these out");
+        check("form = \"cef\"\nelement = \"E\"\n", "`form = \"xml\"`");
+        check("form = \"xml\"\nelement = \"E\"\n[line.rename]\n\"A[Name]\" = \"b\"\n", "`A[Name]` is no place");
         check(
             "separator = \"tab\"\nfields = [\"a\"]\n[line.parts]\na = { at = \":\", fields = [\"b\"], rest = \"c\" }\n",
             "`rest` of `a`",
@@ -316,5 +362,20 @@ mod tests {
         let (one_of, prefix) = (FieldCheck::OneOf(vec!["x".into()]), FieldCheck::Prefix(vec!["y".into()]));
         assert_eq!(checks, [Some(&one_of), Some(&prefix)]);
         assert_eq!(third.joined.as_ref().map(|joined| joined.path.as_str()), Some("t"));
+    }
+
+    #[test]
+    fn places_in_an_element_are_told_apart() {
+        let text = "format = 1\n[[line]]\ntitle = \"T\"\nform = \"xml\"\nelement = \"E\"\naround = [\"Es\"]\n[line.rename]\n\
+            \"A.B\" = \"b\"\n\"A.C@N\" = \"c\"\n\"A.D[@N]\" = \"d\"\n\"F.*.*\" = \"f\"\n";
+        let lines = parse(text).unwrap();
+        let LineReader::Xml(form) = &lines.forms[0].reader else { panic!("an element") };
+        assert_eq!((form.element.as_str(), form.around.as_slice()), ("E", &["Es".to_owned()][..]));
+        let places: Vec<(String, &XmlValue, &str)> =
+            form.fields.iter().map(|field| (field.names.join("/"), &field.value, field.path.as_str())).collect();
+        let (attribute, named) = (XmlValue::Attribute("N".into()), XmlValue::NamedBy("N".into()));
+        let expected =
+            [("A/B", &XmlValue::Text, "b"), ("A/C", &attribute, "c"), ("A/D", &named, "d"), ("F/*", &XmlValue::Below, "f")];
+        assert_eq!(places, expected.map(|(names, value, path)| (names.to_owned(), value, path)));
     }
 }

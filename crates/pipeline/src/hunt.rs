@@ -123,7 +123,7 @@ impl Hunt<'_> {
         let count = u32::try_from(self.rules.facts().len()).unwrap_or(u32::MAX);
         let shared = Shared {
             lanes: self.lanes,
-            finder: Finder::new(&self.lanes.lanes),
+            finder: Finder::new(&self.lanes.lanes, self.lanes, true),
             rules: self.rules,
             tenant: &self.tenant,
             since: self.since,

@@ -174,7 +174,7 @@ impl Lane {
     /// Whether a record behind one of the lane is asked first whether it is of the lane too. Not where others
     /// come before it, unless all records are said to be its, nor where its records may be several.
     pub(crate) fn is_hint(&self, is_forced: bool) -> bool {
-        (is_forced || !self.is_last) && !self.marks.wrappers.iter().any(|wrapper| wrapper.is_split)
+        (is_forced || !self.is_last) && !self.marks.wrappers.iter().any(|wrapper| wrapper.is_split || wrapper.is_lines)
     }
 
     /// Whether any rule applies to the lane.

@@ -107,7 +107,7 @@ impl Shaper {
         let position = |name: &str| columns.iter().position(|column| column.name == name);
         let (time, class) = (position("time"), position("class_uid"));
         let generic = lanes.lanes.len().saturating_sub(1);
-        let finder = Finder::new(lanes.lanes.get(..generic).unwrap_or_default());
+        let finder = Finder::new(lanes.lanes.get(..generic).unwrap_or_default(), &lanes, false);
         Shaper { tenant, lanes, columns, names, slots, generic, finder, time, class, matches: AtomicU64::new(0) }
     }
 
@@ -312,7 +312,7 @@ impl Shaper {
                 fate => return fate,
             }
         }
-        match self.finder.find(record, *forced, found) {
+        match self.finder.find(record, *forced, found, &self.lanes) {
             Found::Lane(number) => {
                 *hint = number;
                 if let Some(row) = rows.get_mut(number) {
@@ -320,13 +320,12 @@ impl Shaper {
                 }
             }
             Found::Inside(inner) => return self.inner(&inner, *forced, taking, 1),
+            Found::Row(made) => return self.inner(&[made], *forced, taking, 1),
+            Found::Line(owner, made) => return self.made_record(owner, &made, record, taking),
             Found::Nothing => {}
         }
         if record.first() != Some(&b'{') {
             return Fate::Foreign;
-        }
-        if let Some(OneLine::Made { owner, record: made }) = self.lanes.lines.one(record, *forced) {
-            return self.made_record(owner, &made, record, taking);
         }
         let is_free = forced.is_none_or(|forced| forced == self.generic);
         match rows.get_mut(self.generic).filter(|_| is_free) {
@@ -339,10 +338,12 @@ impl Shaper {
     /// too why one cannot be read.
     fn inner(&self, records: &[Vec<u8>], forced: Option<usize>, taking: &mut Taking<'_>, depth: usize) -> Fate {
         let one = |record: &Vec<u8>, taking: &mut Taking<'_>| {
-            let number = match self.finder.find(record, forced, &mut Row::new()) {
+            let number = match self.finder.find(record, forced, &mut Row::new(), &self.lanes) {
                 Found::Lane(number) => number,
                 Found::Inside(records) if depth < INSIDE_MAX => return self.inner(&records, forced, taking, depth + 1),
-                Found::Inside(_) | Found::Nothing => forced.unwrap_or(self.generic),
+                Found::Row(made) if depth < INSIDE_MAX => return self.inner(&[made], forced, taking, depth + 1),
+                Found::Line(owner, made) => return self.made_record(owner, &made, record, taking),
+                Found::Inside(_) | Found::Row(_) | Found::Nothing => forced.unwrap_or(self.generic),
             };
             self.made_record(number, record, record, taking)
         };

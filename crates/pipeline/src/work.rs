@@ -338,11 +338,11 @@ impl<'a> Worker<'a> {
         let is_hint = lanes.get(*hint).is_some_and(|lane| lane.is_hint(self.shared.lanes.forced.is_some()));
         if is_hint && let (Some(lane), Some(row)) = (lanes.get(*hint), rows.get_mut(*hint)) {
             match self.lane_record(*hint, lane, record, place, row, event)? {
-                Fate::Foreign if self.shared.lanes.forced.is_none() => {}
+                Fate::Foreign => {}
                 fate => return Ok(fate),
             }
         }
-        match self.shared.finder.find(record, self.shared.lanes.forced, found) {
+        match self.shared.finder.find(record, self.shared.lanes.forced, found, self.shared.lanes) {
             Found::Lane(number) => {
                 *hint = number;
                 if let (Some(lane), Some(row)) = (lanes.get(number), rows.get_mut(number)) {
@@ -350,6 +350,8 @@ impl<'a> Worker<'a> {
                 }
             }
             Found::Inside(inner) => return self.inner_records(&inner, place, 1),
+            Found::Row(made) => return self.inner_record(&made, place, 1),
+            Found::Line(owner, made) => return self.made_record(owner, &made, Place { line: Some(record), ..place }),
             // What cannot be read is no lane's: one says why.
             Found::Nothing if !is_hint => {
                 if let (Some(lane), Some(row)) = (lanes.get(*hint), rows.get_mut(*hint)) {
@@ -361,16 +363,7 @@ impl<'a> Worker<'a> {
             }
             Found::Nothing => {}
         }
-        if let Some(made) = self.exported(record) {
-            return self.inner_record(&made, place, 1);
-        }
-        if record.first() != Some(&b'{') {
-            return Ok(Fate::Foreign);
-        }
-        match self.shared.lanes.lines.one(record, self.shared.lanes.forced) {
-            Some(OneLine::Made { owner, record: made }) => self.made_record(owner, &made, Place { line: Some(record), ..place }),
-            _ => Ok(Fate::Foreign),
-        }
+        Ok(Fate::Foreign)
     }
 
     /// The record that a row of an export in JSON stands for.
@@ -401,10 +394,13 @@ impl<'a> Worker<'a> {
     /// A record that stood inside another one, or was made of a row.
     fn inner_record(&mut self, inner: &[u8], place: Place<'_>, depth: usize) -> io::Result<Fate> {
         // What cannot be read is no lane's: the first one says why.
-        let number = match self.shared.finder.find(inner, None, &mut Row::new()) {
+        let lanes = self.shared.lanes;
+        let number = match self.shared.finder.find(inner, lanes.forced, &mut Row::new(), lanes) {
             Found::Lane(number) => number,
             Found::Inside(records) if depth < INSIDE_MAX => return self.inner_records(&records, place, depth + 1),
-            Found::Inside(_) | Found::Nothing => 0,
+            Found::Row(made) if depth < INSIDE_MAX => return self.inner_record(&made, place, depth + 1),
+            Found::Line(owner, made) => return self.made_record(owner, &made, Place { line: Some(inner), ..place }),
+            Found::Inside(_) | Found::Row(_) | Found::Nothing => lanes.forced.unwrap_or(0),
         };
         self.made_record(number, inner, place)
     }

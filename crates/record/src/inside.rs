@@ -68,7 +68,7 @@ pub fn made(value: Value<'_>) -> Value<'static> {
 }
 
 /// Writes a value as JSON. No deeper than what [`held`] lets in.
-fn write(value: &Value<'_>, out: &mut Vec<u8>) {
+pub(crate) fn write(value: &Value<'_>, out: &mut Vec<u8>) {
     match value {
         Value::Absent | Value::Null => out.extend_from_slice(b"null"),
         Value::Text(text) => write_text(text.as_bytes(), out),

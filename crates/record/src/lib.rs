@@ -1,12 +1,13 @@
 //! Bytes to records to values: cuts records out of files and reads wanted paths in one walk.
 //!
-//! Secret of this crate: how JSON, tables and lines of text are scanned. It never knows OCSF, Sigma, a vendor, or IO.
+//! Secret of this crate: how JSON, tables, lines of text and XML are scanned. It never knows OCSF, Sigma, a vendor, or IO.
 //!
 //! A [`PathSet`] interns field paths, [`Walk::compile`] turns several sets into one trie, and
 //! [`Walk::read`] fills a [`Row`] with the raw slices found there. Values are decoded on demand.
 //! An [`Export`] says which columns of a table are which paths; [`TableCutter`] makes records of rows.
 //! [`LineForms`] say how lines of text are read; a [`LineSet`] makes records of them.
 
+mod around;
 mod csv;
 mod cut;
 mod hash;
@@ -22,6 +23,7 @@ mod table;
 mod value;
 mod walk;
 
+pub use around::{TextLists, with_members};
 pub use csv::{Made, TableCutter, each_row};
 pub use cut::{Cut, Cutter, Shape};
 pub use hash::text as hash_text;
@@ -29,7 +31,7 @@ pub use inside::{held, inside, made};
 pub use json::{compact, each_item, each_leaf, each_member, unescape, value_end};
 pub use lines::{
     CellLine, FieldCheck, FieldKind, FieldParts, JoinedField, LineCutter, LineField, LineForm, LineForms, LineHeader, LineReader,
-    LineSet, MadeLine, MadeLines, OneLine, Quote, UNKNOWN_LINE,
+    LineSet, MadeLine, MadeLines, OneLine, Quote, UNKNOWN_LINE, XmlField, XmlForm, XmlValue,
 };
 pub use path::{PathSet, SlotId};
 pub use row::{Row, View};

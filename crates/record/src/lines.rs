@@ -1,4 +1,5 @@
-//! Cuts lines of text that is no JSON, and makes a record of each line that a description fits.
+//! Cuts lines of text that is no JSON, and makes a record of each line that a description fits; elements of
+//! XML, too, which stand where lines do.
 //!
 //! Which description a line is read by depends on the line and the header before it alone, never on the
 //! other lines: so a line that was kept can be read again. The first that fits is taken, those of cells
@@ -9,8 +10,10 @@ mod check;
 mod event_format;
 mod form;
 mod key_value;
+mod markup;
 mod syslog;
 mod write;
+mod xml;
 
 use std::ops::Range;
 
@@ -24,13 +27,24 @@ use crate::walk::Walk;
 use cells::{Cells, Layout, Scratch};
 pub use form::{
     CellLine, FieldCheck, FieldKind, FieldParts, JoinedField, LineField, LineForm, LineForms, LineHeader, LineReader, Quote,
+    XmlField, XmlForm, XmlValue,
 };
+use markup::{Extent, Head, Markup};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// Bytes of a text in which a line must be known, else it is none of ours.
 const HEAD_BYTES: usize = 64 * 1024;
 /// The reason of a line that no description fits.
 pub const UNKNOWN_LINE: &str = "is a line of no known log type";
+/// The reason of an element that has no end.
+const OPEN_ELEMENT: &str = "is an element that is not closed";
+/// The reason of an element that no description fits, or that is broken.
+const UNKNOWN_ELEMENT: &str = "is an element that cannot be read";
+
+/// The rank of descriptions that a line fits by chance.
+const RANK_MAX: u8 = 4;
+/// Up to this rank a line that fits a description is what it says.
+const RANK_SURE: u8 = 2;
 
 /// The descriptions of the lines of several logs. Each log has a number, its owner.
 #[derive(Debug, Default)]
@@ -41,6 +55,10 @@ pub struct LineSet {
     /// Whether lines may begin with `#` that are no records.
     has_comments: bool,
     inside: Option<Inside>,
+    /// The tags of elements that are records.
+    markup: Markup,
+    /// The descriptions of elements, each with the number of its tag.
+    elements: Vec<(usize, usize)>,
 }
 
 /// Where a text inside a JSON object may be a line, and of which owner.
@@ -48,6 +66,7 @@ pub struct LineSet {
 struct Inside {
     walk: Walk,
     keys: Vec<(SlotId, usize)>,
+    paths: PathSet,
 }
 
 /// One kind of line of one owner.
@@ -66,6 +85,7 @@ enum Reader {
     Extended,
     KeyValue,
     Syslog,
+    Xml(Box<XmlForm>),
 }
 
 /// What a line is.
@@ -145,6 +165,7 @@ impl Description {
             LineReader::Leef => Reader::Extended,
             LineReader::KeyValue => Reader::KeyValue,
             LineReader::Syslog => Reader::Syslog,
+            LineReader::Xml(form) => Reader::Xml(form.clone()),
         };
         let holds = form.holds.iter().map(|text| memmem::Finder::new(text).into_owned()).collect();
         Description { owner, begins: form.begins.clone(), holds, reader }
@@ -155,7 +176,7 @@ impl Description {
         match self.reader {
             Reader::Cells(_) => 0,
             _ if !self.holds.is_empty() || !self.begins.is_empty() => 1,
-            Reader::Common | Reader::Extended => 2,
+            Reader::Common | Reader::Extended | Reader::Xml(_) => 2,
             Reader::KeyValue => 3,
             Reader::Syslog => 4,
         }
@@ -167,6 +188,8 @@ impl Description {
         begins
             && match &self.reader {
                 Reader::Cells(cells) => cells.may_begin(byte),
+                // An element is no line.
+                Reader::Xml(_) => false,
                 _ => true,
             }
     }
@@ -188,6 +211,7 @@ impl Description {
             Reader::Extended => event_format::extended(line, out),
             Reader::KeyValue => key_value::read(line, out),
             Reader::Syslog => return syslog::read(line, out),
+            Reader::Xml(form) => xml::read(form, line, out),
         };
         is_made.then_some(None)
     }
@@ -220,8 +244,14 @@ impl LineSet {
         for (owner, log) in logs {
             keys.extend(log.inside.iter().map(|key| (paths.intern(key), *owner)));
         }
-        let inside = (!keys.is_empty()).then(|| Inside { walk: Walk::compile(&[&paths]), keys });
-        LineSet { descriptions, by_byte, has_comments, inside }
+        let inside = (!keys.is_empty()).then(|| Inside { walk: Walk::compile(&[&paths]), keys, paths });
+        let (mut markup, mut elements) = (Markup::default(), Vec::new());
+        for (number, description) in descriptions.iter().enumerate() {
+            if let Reader::Xml(form) = &description.reader {
+                elements.push((number, markup.add(form)));
+            }
+        }
+        LineSet { descriptions, by_byte, has_comments, inside, markup, elements }
     }
 
     /// A cutter of a text that begins so: when one of its first lines is known, or a header, by the
@@ -238,7 +268,7 @@ impl LineSet {
             scratch: Scratch::default(),
             record_bytes_max,
             is_first: true,
-            is_skipping: false,
+            skipping: Skipping::Nothing,
         };
         let (mut probe, mut out) = (new(), Vec::new());
         let is_known = |line: &[u8]| {
@@ -248,13 +278,19 @@ impl LineSet {
         };
         let text = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
         let text = text.get(..HEAD_BYTES).unwrap_or(text);
-        text.split(|byte| *byte == b'\n').any(is_known).then(new)
+        let is_ours = self.has_element(text, only) || text.split(|byte| *byte == b'\n').any(is_known);
+        is_ours.then(new)
     }
 
     /// What a text is that stands alone: a line, or a JSON object with a line inside. By the descriptions
     /// of all owners or of one. None when no description fits it.
     pub fn one(&self, text: &[u8], only: Option<usize>) -> Option<OneLine> {
         let line = text.strip_suffix(b"\r\n").or_else(|| text.strip_suffix(b"\n")).unwrap_or(text);
+        if !self.elements.is_empty()
+            && let Some(made) = self.one_element(text, only)
+        {
+            return Some(made);
+        }
         if self.descriptions.is_empty() || memchr(b'\n', line).is_some() {
             return None;
         }
@@ -262,15 +298,34 @@ impl LineSet {
             return self.inside(line, only);
         }
         let mut record = Vec::new();
-        match self.described(line, only, &mut Scratch::default(), &mut record)? {
+        match self.described(line, only, RANK_MAX, &mut Scratch::default(), &mut record)? {
             (number, None) => Some(OneLine::Made { owner: self.descriptions.get(number)?.owner, record }),
             (_, Some(object)) => Some(OneLine::Object(object)),
         }
     }
 
+    /// Keys of a JSON object whose text may be a line, each with the owner of such lines.
+    pub fn inside_keys(&self) -> impl Iterator<Item = (&str, usize)> {
+        let keys = self.inside.iter().flat_map(|inside| inside.keys.iter().map(move |key| (inside, key)));
+        keys.filter_map(|(inside, (slot, owner))| Some((inside.paths.iter().nth(slot.index())?, *owner)))
+    }
+
+    /// What a text is that stands alone, as [`LineSet::one`], where no other text looks like it: not by pairs
+    /// or headers that any text may have.
+    pub fn surely(&self, text: &[u8], only: Option<usize>) -> Option<(usize, Vec<u8>)> {
+        if let Some(OneLine::Made { owner, record }) = self.one_element(text, only) {
+            return Some((owner, record));
+        }
+        let line = text.trim_ascii_end();
+        let mut record = Vec::new();
+        let (number, object) = self.described(line, only, RANK_SURE, &mut Scratch::default(), &mut record)?;
+        let owner = self.descriptions.get(number)?.owner;
+        (object.is_none() && memchr(b'\n', line).is_none()).then_some((owner, record))
+    }
+
     /// The record of a line that stands as text inside a JSON object.
     fn inside(&self, object: &[u8], only: Option<usize>) -> Option<OneLine> {
-        let Inside { walk, keys } = self.inside.as_ref()?;
+        let Inside { walk, keys, .. } = self.inside.as_ref()?;
         let mut row = Row::new();
         walk.read(object, &mut row).ok()?;
         let is_asked = |owner: usize| only.is_none_or(|only| only == owner);
@@ -282,19 +337,90 @@ impl LineSet {
         })
     }
 
+    /// The record of a text that is one element, with what may stand around it.
+    fn one_element(&self, text: &[u8], only: Option<usize>) -> Option<OneLine> {
+        let mut rest = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_ascii();
+        let mut made = None;
+        while !rest.is_empty() {
+            let length = match self.markup.head(rest, true) {
+                Head::Pass(length) => length,
+                Head::Element(tag) if made.is_none() => match self.markup.extent(tag, rest) {
+                    Extent::Closed(length) => {
+                        let mut record = Vec::new();
+                        let number = self.element(tag, rest.get(..length)?, only, &mut record)?;
+                        made = Some(OneLine::Made { owner: self.descriptions.get(number)?.owner, record });
+                        length
+                    }
+                    Extent::Broken(_) | Extent::Open => return None,
+                },
+                _ => return None,
+            };
+            rest = rest.get(length..)?.trim_ascii_start();
+        }
+        made
+    }
+
+    /// The first description that fits an element, whose record stands at the end of `out`.
+    fn element(&self, tag: usize, element: &[u8], only: Option<usize>, out: &mut Vec<u8>) -> Option<usize> {
+        let of_tag = self.elements.iter().filter(|(_, known)| *known == tag).map(|(number, _)| *number);
+        let mut scratch = Scratch::default();
+        of_tag.into_iter().find(|number| {
+            let asked = |known: &&Description| only.is_none_or(|only| only == known.owner);
+            let description = self.descriptions.get(*number).filter(asked);
+            description.is_some_and(|known| known.read(element, &mut scratch, out).is_some())
+        })
+    }
+
+    /// Whether an element that is known stands in the head of a text, where it may be cut.
+    fn has_element(&self, text: &[u8], only: Option<usize>) -> bool {
+        if self.elements.is_empty() {
+            return false;
+        }
+        let (mut at, mut out) = (0, Vec::new());
+        while let Some(found) = memchr(b'<', text.get(at..).unwrap_or_default()) {
+            let (before, rest) = text.split_at_checked(at + found).unwrap_or((text, &[]));
+            at += found + 1;
+            let Head::Element(tag) = self.markup.head(rest, true) else {
+                continue;
+            };
+            // In the middle of a line it is a part of that line.
+            let line = before.trim_ascii_end();
+            if !line.is_empty() && line.last() != Some(&b'>') && !before.get(line.len()..).unwrap_or_default().contains(&b'\n') {
+                continue;
+            }
+            let is_known = match self.markup.extent(tag, rest) {
+                Extent::Closed(length) => {
+                    out.clear();
+                    at += length - 1;
+                    self.element(tag, rest.get(..length).unwrap_or_default(), only, &mut out).is_some()
+                }
+                Extent::Broken(_) => false,
+                Extent::Open => self.elements.iter().any(|(number, known)| {
+                    let description = self.descriptions.get(*number).filter(|_| *known == tag);
+                    description.is_some_and(|known| only.is_none_or(|only| only == known.owner) && known.fits(rest))
+                }),
+            };
+            if is_known {
+                return true;
+            }
+        }
+        false
+    }
+
     /// The first description that fits a line, with the object that the line holds where it holds one;
     /// else the record stands at the end of `out`.
     fn described(
         &self,
         line: &[u8],
         only: Option<usize>,
+        rank_max: u8,
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
     ) -> Option<(usize, Option<Range<usize>>)> {
         let candidates = self.by_byte.get(usize::from(*line.first()?))?;
         candidates.iter().find_map(|number| {
             let description = self.descriptions.get(*number)?;
-            if only.is_some_and(|only| only != description.owner) {
+            if description.rank() > rank_max || only.is_some_and(|only| only != description.owner) {
                 return None;
             }
             description.read(line, scratch, out).map(|object| (*number, object))
@@ -332,8 +458,26 @@ pub struct LineCutter<'s> {
     scratch: Scratch,
     record_bytes_max: usize,
     is_first: bool,
-    /// Inside a line that is passed over.
-    is_skipping: bool,
+    skipping: Skipping,
+}
+
+/// What is passed over, since it is too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Skipping {
+    Nothing,
+    Line,
+    /// An element of this tag.
+    Element(usize),
+}
+
+/// What one step of cutting decided.
+enum Step {
+    /// Go on at this offset.
+    Go(usize),
+    /// The buffer ends before the next piece does: keep it from this offset.
+    Wait(usize),
+    /// A line stands here.
+    Line,
 }
 
 impl LineCutter<'_> {
@@ -350,14 +494,24 @@ impl LineCutter<'_> {
             self.is_first = false;
         }
         loop {
+            if !self.set.elements.is_empty() {
+                match self.markup(buffer, at, end, cuts, made) {
+                    Step::Go(next) => {
+                        at = next;
+                        continue;
+                    }
+                    Step::Wait(next) => return next,
+                    Step::Line => {}
+                }
+            }
             let rest = buffer.get(at..).unwrap_or_default();
             let length = match memchr(b'\n', rest) {
                 Some(length) => length,
                 None if rest.is_empty() => return at,
-                None if self.is_skipping => return buffer.len(),
+                None if self.skipping == Skipping::Line => return buffer.len(),
                 None if end => rest.len(),
                 None if rest.len() > self.record_bytes_max => {
-                    self.is_skipping = true;
+                    self.skipping = Skipping::Line;
                     cuts.push(Cut::Oversize(at..at + self.record_bytes_max));
                     made.made.push(None);
                     return buffer.len();
@@ -365,11 +519,67 @@ impl LineCutter<'_> {
                 None => return at,
             };
             let line = rest.get(..length).unwrap_or_default();
-            if !std::mem::take(&mut self.is_skipping) {
+            if std::mem::replace(&mut self.skipping, Skipping::Nothing) == Skipping::Nothing {
                 self.line(line.strip_suffix(b"\r").unwrap_or(line), at, cuts, made);
             }
             at = buffer.len().min(at + length + 1);
         }
+    }
+
+    /// Cuts an element or a tag that says nothing, where one stands at `at` behind white space.
+    fn markup(&mut self, buffer: &[u8], at: usize, end: bool, cuts: &mut Vec<Cut>, made: &mut MadeLines) -> Step {
+        let text = buffer.get(at..).unwrap_or_default();
+        match self.skipping {
+            Skipping::Nothing => {}
+            Skipping::Line => return Step::Line,
+            Skipping::Element(tag) => {
+                return match self.set.markup.behind(tag, text) {
+                    Ok(length) => {
+                        self.skipping = Skipping::Nothing;
+                        Step::Go(at + length)
+                    }
+                    Err(_) if end => Step::Wait(buffer.len()),
+                    Err(length) => Step::Wait(at + length),
+                };
+            }
+        }
+        // White space, then the tag: most lines begin with neither.
+        let begin = at + text.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        let text = buffer.get(begin..).unwrap_or_default();
+        let tag = match self.set.markup.head(text, end) {
+            Head::Line => return Step::Line,
+            Head::Short => return Step::Wait(at),
+            Head::Pass(length) => return Step::Go(begin + length),
+            Head::Element(tag) => tag,
+        };
+        let (stop, reason) = match self.set.markup.extent(tag, text) {
+            Extent::Closed(length) => (begin + length, UNKNOWN_ELEMENT),
+            Extent::Broken(length) => (begin + length, OPEN_ELEMENT),
+            Extent::Open if text.len() > self.record_bytes_max => {
+                cuts.push(Cut::Oversize(begin..begin + self.record_bytes_max));
+                made.made.push(None);
+                self.skipping = Skipping::Element(tag);
+                return Step::Go(begin + 1);
+            }
+            Extent::Open if !end => return Step::Wait(at),
+            Extent::Open => (buffer.len(), OPEN_ELEMENT),
+        };
+        let element = buffer.get(begin..stop).unwrap_or_default().trim_ascii_end();
+        let (start, whole) = (made.bytes.len(), begin..begin + element.len());
+        let number = Some(reason).filter(|reason| *reason == UNKNOWN_ELEMENT && element.len() <= self.record_bytes_max);
+        let number = number.and_then(|_| self.set.element(tag, element, self.only, &mut made.bytes));
+        let (cut, record) = match number.and_then(|number| self.set.descriptions.get(number)) {
+            _ if element.len() > self.record_bytes_max => (Cut::Oversize(begin..begin + self.record_bytes_max), None),
+            None => (Cut::Reject(whole, reason), None),
+            Some(_) if made.bytes.len() - start > self.record_bytes_max => (Cut::Oversize(whole), None),
+            Some(known) => (Cut::Record(whole), Some(Made { owner: known.owner, start, end: made.bytes.len(), is_whole: true })),
+        };
+        if record.is_none() {
+            made.bytes.truncate(start);
+        }
+        cuts.push(cut);
+        made.made.push(record);
+        Step::Go(stop)
     }
 
     fn line(&mut self, line: &[u8], at: usize, cuts: &mut Vec<Cut>, made: &mut MadeLines) {
@@ -410,7 +620,7 @@ impl LineCutter<'_> {
         {
             return Read::Made(*number);
         }
-        match self.set.described(line, self.only, &mut self.scratch, out) {
+        match self.set.described(line, self.only, RANK_MAX, &mut self.scratch, out) {
             Some((number, None)) => return Read::Made(number),
             Some((_, Some(object))) => return Read::Object(object),
             None => {}

@@ -33,6 +33,43 @@ pub enum LineReader {
     KeyValue,
     /// Syslog: RFC 5424, RFC 3164, and lines of its files.
     Syslog,
+    /// Elements of XML, wherever they stand between lines.
+    Xml(Box<XmlForm>),
+}
+
+/// An element of XML that is a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct XmlForm {
+    /// Its name.
+    pub element: String,
+    /// Elements that may stand around it and say nothing.
+    pub around: Vec<String>,
+    /// Where values of it stand in the record. Others stand there by their own names.
+    pub fields: Vec<XmlField>,
+}
+
+/// A value in an element, or several, and its place in the record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct XmlField {
+    /// Names of the elements below the outermost one; `*` is any one.
+    pub names: Vec<String>,
+    /// What is meant there.
+    pub value: XmlValue,
+    /// Its path in the record.
+    pub path: String,
+}
+
+/// What is meant of an element.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum XmlValue {
+    /// Its text.
+    Text,
+    /// One of its attributes.
+    Attribute(String),
+    /// Its text, as a member named by this attribute; without it by its number, as `param1`.
+    NamedBy(String),
+    /// Everything below it, by its own names.
+    Below,
 }
 
 /// A line of cells.
