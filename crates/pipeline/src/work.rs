@@ -274,10 +274,20 @@ impl<'a> Worker<'a> {
     }
 
     /// Text that is no JSON, among records that are: false when it is no line that is known.
-    fn stray_line(&mut self, text: &[u8], place: Place<'_>) -> io::Result<bool> {
+    fn stray_line<'r>(&mut self, text: &'r [u8], place: Place<'_>, reader: &mut BatchReader<'r>) -> io::Result<bool>
+    where
+        'a: 'r,
+    {
         let lanes = self.shared.lanes;
-        let Some(OneLine::Made { owner, record }) = lanes.lines.one(text, lanes.forced) else {
-            return Ok(false);
+        let (owner, record) = match lanes.lines.one(text, lanes.forced) {
+            Some(OneLine::Made { owner, record }) => (owner, record),
+            Some(OneLine::Object(range)) => {
+                let start = range.start as u64;
+                let object = text.get(range).unwrap_or_default();
+                self.records(object, Place { offset: place.offset + start, ..place }, reader)?;
+                return Ok(true);
+            }
+            None => return Ok(false),
         };
         self.outcome.records += 1;
         let fate = self.made_record(owner, &record, Place { line: Some(text), ..place })?;
@@ -300,7 +310,7 @@ impl<'a> Worker<'a> {
     where
         'a: 'r,
     {
-        if !matches!(text.first(), Some(b'{' | b'[')) && self.stray_line(text, place)? {
+        if !matches!(text.first(), Some(b'{' | b'[')) && self.stray_line(text, place, reader)? {
             return Ok(());
         }
         loop {

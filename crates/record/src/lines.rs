@@ -274,7 +274,13 @@ impl LineSet {
         let is_known = |line: &[u8]| {
             out.clear();
             let line = line.strip_suffix(b"\r").unwrap_or(line);
-            !line.trim_ascii().is_empty() && matches!(probe.read(line, &mut out), Read::Made(_) | Read::Header)
+            !line.trim_ascii().is_empty()
+                && match probe.read(line, &mut out) {
+                    Read::Made(_) | Read::Header => true,
+                    // An object alone would be no text.
+                    Read::Object(object) => object.start > 0,
+                    Read::Pass | Read::Unknown => false,
+                }
         };
         let text = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
         let text = text.get(..HEAD_BYTES).unwrap_or(text);
@@ -296,6 +302,9 @@ impl LineSet {
         }
         if line.first() == Some(&b'{') {
             return self.inside(line, only);
+        }
+        if let Some(start) = object_behind_time(line) {
+            return Some(OneLine::Object(start..line.trim_ascii_end().len()));
         }
         let mut record = Vec::new();
         match self.described(line, only, RANK_MAX, &mut Scratch::default(), &mut record)? {
@@ -445,6 +454,28 @@ impl LineSet {
         let of_owner = self.descriptions.iter().filter(|description| description.owner == owner);
         of_owner.filter_map(Description::cells).any(|other| other.is_read_alike(cells, layout))
     }
+}
+
+/// Where a JSON object begins behind a time, and one word more where there is one: what shows a log by its lines
+/// writes the time of each, and the stream that it came by.
+fn object_behind_time(line: &[u8]) -> Option<usize> {
+    let &[y, _, _, _, b'-', _, _, b'-', _, _, b'T' | b't' | b' ', ..] = line else {
+        return None;
+    };
+    if !y.is_ascii_digit() || line.trim_ascii_end().last() != Some(&b'}') {
+        return None;
+    }
+    // The clock, the stream.
+    let mut at = 11;
+    for _ in 0..2 {
+        at += memchr(b' ', line.get(at..)?)?;
+        at += line.get(at..)?.iter().take_while(|byte| **byte == b' ').count();
+        if line.get(at) == Some(&b'{') {
+            let time = line.get(..11)?.iter().chain(line.get(11..13)?);
+            return time.clone().all(|byte| byte.is_ascii_digit() || b"-Tt ".contains(byte)).then_some(at);
+        }
+    }
+    None
 }
 
 /// Cuts lines of a text. Feed it buffers as [`crate::Cutter`] is fed: what it did not consume must stand
@@ -613,6 +644,9 @@ impl LineCutter<'_> {
     fn read(&mut self, line: &[u8], out: &mut Vec<u8>) -> Read {
         if line.first() == Some(&b'{') {
             return Read::Object(0..line.len());
+        }
+        if let Some(start) = object_behind_time(line) {
+            return Read::Object(start..line.trim_ascii_end().len());
         }
         if let Some((number, layout)) = &self.headed
             && let Some(cells) = self.set.descriptions.get(*number).and_then(Description::cells)

@@ -187,7 +187,7 @@ impl Cells {
             return false;
         };
         let is_wrapped = (byte == b'"' && self.style.quote != Quote::None) || (byte == b'[' && self.style.has_brackets);
-        let is_absent = self.style.absent.iter().any(|absent| absent.bytes().next().is_none_or(|first| first == byte));
+        let is_absent = self.style.absent.iter().any(|absent| absent.bytes().next().unwrap_or(self.style.separator) == byte);
         let check = layout.cells.first().and_then(|cell| cell.check.as_ref());
         is_wrapped || is_absent || check.is_none_or(|check| check.may_begin(byte))
     }
