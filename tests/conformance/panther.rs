@@ -15,7 +15,7 @@ use crate::harness::{builtin_rules, content, stem};
 use crate::panther_shape;
 
 /// Log types whose rules count.
-const LOGS: [&str; 18] = [
+const LOGS: [&str; 19] = [
     "AWS.CloudTrail",
     "AWS.S3ServerAccess",
     "AWS.VPCFlow",
@@ -34,6 +34,7 @@ const LOGS: [&str; 18] = [
     "GitHub.Audit",
     "GitHub.Webhook",
     "Microsoft365.Audit.SharePoint",
+    "Slack.AuditLogs",
 ];
 const CLAIMED_MIN: usize = 120;
 const FOUND_PERCENT: f64 = 95.0;
