@@ -33,8 +33,8 @@ const LOGS: [&str; 19] = [
     "Okta.SystemLog",
     "GitHub.Audit",
     "GitHub.Webhook",
-    "Microsoft365.Audit.SharePoint",
     "Slack.AuditLogs",
+    "Microsoft365.Audit.SharePoint",
 ];
 const CLAIMED_MIN: usize = 120;
 const FOUND_PERCENT: f64 = 95.0;
