@@ -86,10 +86,21 @@ pub(crate) enum Found {
     Inside(Vec<Vec<u8>>),
     /// A row of an export, which stands for this record.
     Row(Vec<u8>),
-    /// Something that holds a line of a lane, of which this record was made.
-    Line(usize, Vec<u8>),
+    /// Something that holds a line of a lane.
+    Line(Line),
     /// Nothing that is known here.
     Nothing,
+}
+
+/// A line that stands inside a record.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// The number of its lane.
+    pub(crate) owner: usize,
+    /// The record that was made of it.
+    pub(crate) made: Vec<u8>,
+    /// The line, where the record around it is of another log and says more than this one.
+    pub(crate) text: Option<Vec<u8>>,
 }
 
 /// What is asked about a record.
@@ -140,8 +151,8 @@ impl Finder {
         let wrappers = self.asked(asked).filter(|_| !is_deep || lane.is_none()).flat_map(|(_, marks)| &marks.wrappers);
         for wrapper in wrappers {
             let Some(records) = wrapper.inside(row) else {
-                if let Some((owner, made)) = wrapper.line(row, asked) {
-                    return Found::Line(owner, made);
+                if let Some(line) = wrapper.line(row, asked) {
+                    return Found::Line(line);
                 }
                 continue;
             };
@@ -157,11 +168,11 @@ impl Finder {
         }
         match lane {
             Some((number, _)) => match self.line_inside(row, asked) {
-                Some((owner, made)) => Found::Line(owner, made),
+                Some((owner, made)) => Found::Line(Line { owner, made, text: None }),
                 None => Found::Lane(number),
             },
             None => match asked.lanes.lines.one(record, asked.only) {
-                Some(OneLine::Made { owner, record }) => Found::Line(owner, record),
+                Some(OneLine::Made { owner, record: made }) => Found::Line(Line { owner, made, text: None }),
                 _ => unknown.map_or(Found::Nothing, Found::Inside),
             },
         }
@@ -176,7 +187,7 @@ impl Finder {
     fn is_known(&self, record: &[u8], asked: Asked<'_>) -> bool {
         let asked = Asked { depth: asked.depth + 1, ..asked };
         match self.find_at(record, asked, &mut Row::new()) {
-            Found::Lane(_) | Found::Row(_) | Found::Line(..) => true,
+            Found::Lane(_) | Found::Row(_) | Found::Line(_) => true,
             Found::Inside(records) => records.iter().any(|record| self.is_known(record, asked)),
             Found::Nothing => false,
         }
@@ -268,12 +279,14 @@ impl Inner {
     }
 
     /// The record of a line that a text here is, where it is surely one.
-    fn line(&self, row: &Row<'_>, asked: Asked<'_>) -> Option<(usize, Vec<u8>)> {
-        match (self.form, row.get(self.slot)) {
-            (Form::Text, Value::Text(text)) => asked.lanes.lines.surely(text.as_bytes(), asked.only),
-            (Form::Base64, Value::Text(text)) => asked.lanes.lines.surely(&decoded(&text)?, asked.only),
-            _ => None,
-        }
+    fn line(&self, row: &Row<'_>, asked: Asked<'_>) -> Option<Line> {
+        let text = match (self.form, row.get(self.slot)) {
+            (Form::Text, Value::Text(text)) => text.into_owned().into_bytes(),
+            (Form::Base64, Value::Text(text)) => decoded(&text)?,
+            _ => return None,
+        };
+        let (owner, made) = asked.lanes.lines.surely(&text, asked.only)?;
+        Some(Line { owner, made, text: Some(text) })
     }
 }
 
