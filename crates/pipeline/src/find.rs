@@ -17,8 +17,8 @@ pub(crate) struct Finder {
     marks: Vec<Marks>,
     /// For each export the columns by which its header is recognised.
     rows: Vec<Vec<SlotId>>,
-    /// Where a text may be a line, with the lane of such lines.
-    lines: Vec<(SlotId, usize)>,
+    /// Where a text may be a line, with the lanes of such lines.
+    lines: Vec<(SlotId, Vec<usize>)>,
     is_thorough: bool,
 }
 
@@ -111,6 +111,8 @@ struct Asked<'l> {
     only: Option<usize>,
     /// How many records it stands in.
     depth: usize,
+    /// Whether one of them is of a lane already: then only what is told at a glance is looked for.
+    is_quick: bool,
 }
 
 impl Finder {
@@ -121,7 +123,14 @@ impl Finder {
         let marks = lanes.iter().map(|lane| Marks::new(lane, &mut paths)).collect();
         let rows = all.exports.iter().filter(|export| !export.required.is_empty());
         let rows = rows.map(|export| export.required.iter().map(|name| paths.intern(name)).collect()).collect();
-        let lines = all.lines.inside_keys().map(|(key, owner)| (paths.intern(key), owner)).collect();
+        let mut lines: Vec<(SlotId, Vec<usize>)> = Vec::new();
+        for (key, owner) in all.lines.inside_keys() {
+            let slot = paths.intern(key);
+            match lines.iter_mut().find(|(known, _)| *known == slot) {
+                Some((_, owners)) => owners.push(owner),
+                None => lines.push((slot, vec![owner])),
+            }
+        }
         Finder { walk: Walk::compile(&[&paths]), marks, rows, lines, is_thorough }
     }
 
@@ -129,7 +138,7 @@ impl Finder {
     /// it is as a row or holds as a line; then the lanes that come last. Of one lane alone where it is told which.
     /// What cannot be read is nothing: lanes say why.
     pub(crate) fn find<'r>(&self, record: &'r [u8], only: Option<usize>, row: &mut Row<'r>, lanes: &Lanes) -> Found {
-        self.find_at(record, Asked { lanes, only, depth: 0 }, row)
+        self.find_at(record, Asked { lanes, only, depth: 0, is_quick: false }, row)
     }
 
     fn find_at<'r>(&self, record: &'r [u8], asked: Asked<'_>, row: &mut Row<'r>) -> Found {
@@ -145,11 +154,16 @@ impl Finder {
                 return Found::Lane(number);
             }
         }
+        let asked = Asked { is_quick: asked.is_quick || lane.is_some(), ..asked };
         let mut unknown = None;
         // Deeper down nothing is looked for, and a lane is known already.
         let is_deep = asked.depth + 1 >= INSIDE_MAX;
         let wrappers = self.asked(asked).filter(|_| !is_deep || lane.is_none()).flat_map(|(_, marks)| &marks.wrappers);
         for wrapper in wrappers {
+            // Lists in a record of a lane are mostly its own.
+            if lane.is_some() && matches!(row.get(wrapper.slot), Value::List(_)) {
+                continue;
+            }
             let Some(records) = wrapper.inside(row) else {
                 if let Some(line) = wrapper.line(row, asked) {
                     return Found::Line(line);
@@ -161,20 +175,20 @@ impl Finder {
             }
             unknown = unknown.or(Some(records));
         }
-        if (self.is_thorough && lane.is_none() || self.is_like_row(row))
+        if (self.is_thorough && !asked.is_quick || self.is_like_row(row))
             && let Some(made) = asked.lanes.exports.iter().find_map(|export| export.record_of(record))
         {
             return Found::Row(made);
         }
-        match lane {
-            Some((number, _)) => match self.line_inside(row, asked) {
+        if asked.is_quick {
+            return match self.line_inside(row, asked) {
                 Some((owner, made)) => Found::Line(Line { owner, made, text: None }),
-                None => Found::Lane(number),
-            },
-            None => match asked.lanes.lines.one(record, asked.only) {
-                Some(OneLine::Made { owner, record: made }) => Found::Line(Line { owner, made, text: None }),
-                _ => unknown.map_or(Found::Nothing, Found::Inside),
-            },
+                None => lane.map_or(Found::Nothing, |(number, _)| Found::Lane(number)),
+            };
+        }
+        match asked.lanes.lines.one(record, asked.only) {
+            Some(OneLine::Made { owner, record: made }) => Found::Line(Line { owner, made, text: None }),
+            _ => unknown.map_or(Found::Nothing, Found::Inside),
         }
     }
 
@@ -224,9 +238,11 @@ impl Finder {
 
     /// The record of a line that stands inside a record, where it is surely one.
     fn line_inside(&self, row: &Row<'_>, asked: Asked<'_>) -> Option<(usize, Vec<u8>)> {
-        let is_asked = |owner: usize| asked.only.is_none_or(|only| only == owner);
-        self.lines.iter().filter(|(_, owner)| is_asked(*owner)).find_map(|(slot, owner)| match row.get(*slot) {
-            Value::Text(text) => asked.lanes.lines.surely(text.as_bytes(), Some(*owner)),
+        self.lines.iter().find_map(|(slot, owners)| match row.get(*slot) {
+            Value::Text(text) => {
+                let found = asked.lanes.lines.surely(text.as_bytes(), asked.only);
+                found.filter(|(owner, _)| owners.contains(owner))
+            }
             _ => None,
         })
     }
