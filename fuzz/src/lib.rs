@@ -46,14 +46,15 @@ detection: {verb: {verb|startswith: i}, condition: verb}
 level: medium
 ";
 /// Logs of lines of text: `log.toml`, `mapping.toml`, `operations.tsv` and `lines.toml` of each.
-const LINES: [[&str; 4]; 5] = [
+const LINES: [[&str; 4]; 6] = [
     log_of_lines!("aws/logs/vpc_flow"),
     log_of_lines!("aws/logs/s3_access"),
     log_of_lines!("aws/logs/cloudfront"),
     log_of_lines!("generic/logs/cef"),
     log_of_lines!("generic/logs/keyvalue"),
+    log_of_lines!("windows/logs/event"),
 ];
-/// Lines of these logs, and a header.
+/// Lines of these logs, a header, and elements of XML.
 pub const TEXT: &str = concat!(
     include_str!("../../content/vendors/aws/logs/vpc_flow/samples/default_header.log"),
     include_str!("../../content/vendors/aws/logs/vpc_flow/samples/custom_refused.log"),
@@ -61,6 +62,8 @@ pub const TEXT: &str = concat!(
     include_str!("../../content/vendors/aws/logs/cloudfront/samples/second_version.log"),
     include_str!("../../content/vendors/generic/logs/cef/samples/wall.log"),
     include_str!("../../content/vendors/generic/logs/keyvalue/samples/service.log"),
+    include_str!("../../content/vendors/windows/logs/event/samples/xml_log_cleared.log"),
+    include_str!("../../content/vendors/windows/logs/event/samples/xml_sign_in_failed.log"),
 );
 /// More than any input: nothing is oversize.
 const UNLIMITED_BYTES: usize = 1 << 30;

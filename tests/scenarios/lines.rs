@@ -87,3 +87,98 @@ fn an_event_is_explained_with_its_line() {
         assert!(ran.out.contains(said), "{said}: {}", ran.out);
     }
 }
+
+/// A sign-in that failed, as Windows writes it in XML.
+fn sign_in(number: u32) -> String {
+    format!(
+        "<Event xmlns='http://schemas.microsoft.com/win/2004/08/events/event'><System>\
+         <Provider Name='Microsoft-Windows-Security-Auditing'/><EventID>4625</EventID><Keywords>0x8010000000000000</Keywords>\
+         <TimeCreated SystemTime='2026-11-12T01:53:41.2280190Z'/><EventRecordID>{number}</EventRecordID><Channel>Security</Channel>\
+         <Computer>web-3.example.com</Computer></System><EventData><Data Name='TargetUserName'>backup &amp; restore</Data>\
+         <Data Name='LogonType'>3</Data><Data Name='IpAddress'>203.0.113.41</Data></EventData></Event>"
+    )
+}
+
+const SIGN_IN_RULE: &str = "title: Refused sign-in to a machine
+id: 0f8d5c1e-6a37-4b90-8e2d-c41b7f90a35d
+logsource: {product: ocsf, category: authentication}
+detection: {refused: {status_id: 2, user.name: backup & restore}, condition: refused}
+level: medium
+";
+
+#[test]
+fn events_as_xml_are_counted_in_every_shape() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    let events =
+        |numbers: std::ops::Range<u32>, between: &str| numbers.map(|number| sign_in(number) + between).collect::<String>();
+    write("lines.xml", &events(0..10, "\n"));
+    write("viewer.xml", &format!("\u{feff}<?xml version=\"1.0\"?>\r\n<Events>{}</Events>", events(10..20, "")));
+    write("indented.xml", &format!("<Events>\n{}</Events>\n", events(20..30, "\r\n").replace("><", ">\r\n  <")));
+    let inside: String = (30..40).map(|number| json!({ "message": sign_in(number) }).to_string() + "\n").collect();
+    write("shipped.json", &inside);
+    let rules = tempfile::tempdir().unwrap();
+    fs::write(rules.path().join("rule.yml"), SIGN_IN_RULE).unwrap();
+    let ran =
+        vigie(&["hunt", folder.path().to_str().unwrap(), "--no-builtin", "--rules", rules.path().to_str().unwrap()]).unwrap();
+    assert_eq!(ran.code, 3, "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("40 findings in 40 events"), "{}", ran.out);
+}
+
+#[test]
+fn a_broken_element_costs_itself_and_is_named_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events.xml");
+    let (first, second) = (sign_in(1), sign_in(2));
+    let cut = first.split("<EventData>").next().unwrap();
+    fs::write(&path, format!("{first}\n{cut}\n{second}\n")).unwrap();
+    let ran = vigie(&["hunt", path.to_str().unwrap()]).unwrap();
+    assert_eq!(ran.code, 4, "{}", ran.out);
+    assert!(ran.out.contains("in 2 events"), "{}", ran.out);
+    let said = format!("at byte {}: the record is an element that is not closed", first.len() + 1);
+    assert!(ran.out.contains(&said), "{}", ran.out);
+}
+
+#[test]
+fn flows_inside_other_records_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    let member =
+        |number: u32| json!({ "eventId": number.to_string(), "timestamp": 1_794_448_390_000_u64, "message": flow(number) });
+    write("filtered.json", &json!({ "events": (0..10).map(member).collect::<Vec<_>>(), "searchedLogStreams": [] }).to_string());
+    let body = |number: u32| json!({ "timeUnixNano": "1794448390000000000", "severityNumber": 9, "body": { "stringValue": flow(number) } });
+    let scope = json!({ "logRecords": (10..20).map(body).collect::<Vec<_>>() });
+    write("otlp.json", &json!({ "resourceLogs": [{ "scopeLogs": [scope] }] }).to_string());
+    let record: serde_json::Value =
+        serde_json::from_str(include_str!("../../content/vendors/aws/logs/cloudtrail/samples/management_create_key.json"))
+            .unwrap();
+    write("tail.log", &format!("2026-11-12T01:53:10.000Z {record}\n2026-11-12T01:53:11 stream {{\"other\":1}}\n"));
+    let rules = tempfile::tempdir().unwrap();
+    fs::write(rules.path().join("rule.yml"), RULE).unwrap();
+    let ran =
+        vigie(&["hunt", folder.path().to_str().unwrap(), "--no-builtin", "--rules", rules.path().to_str().unwrap()]).unwrap();
+    assert!(ran.out.contains("10 findings in 21 events"), "{}", ran.out);
+}
+
+#[test]
+fn each_flow_of_a_list_is_an_event() {
+    let folder = tempfile::tempdir().unwrap();
+    let tuple = |number: u32| {
+        let decision = if number % 2 == 0 { "D,B,,,," } else { "A,E,12,4210,10,38112" };
+        format!("{},203.0.113.77,10.20.0.7,{},22,T,I,{decision}", 1_794_452_400 + number, 50_000 + number)
+    };
+    let group = |rule: &str, numbers: std::ops::Range<u32>| {
+        let tuples: Vec<String> = numbers.map(tuple).collect();
+        json!({ "rule": rule, "flows": [{ "mac": "000D3A1B2C3D", "flowTuples": tuples }] })
+    };
+    let record = json!({
+        "time": "2026-11-12T03:01:00.2510334Z", "category": "NetworkSecurityGroupFlowEvent",
+        "properties": { "Version": 2, "flows": [group("first", 0..20), group("second", 20..40)] },
+    });
+    fs::write(folder.path().join("PT1H.json"), json!({ "records": [record] }).to_string()).unwrap();
+    let rules = tempfile::tempdir().unwrap();
+    fs::write(rules.path().join("rule.yml"), RULE).unwrap();
+    let ran =
+        vigie(&["hunt", folder.path().to_str().unwrap(), "--no-builtin", "--rules", rules.path().to_str().unwrap()]).unwrap();
+    assert!(ran.out.contains("20 findings in 40 events"), "{}", ran.out);
+}

@@ -17,8 +17,8 @@ pub(crate) struct Finder {
     marks: Vec<Marks>,
     /// For each export the columns by which its header is recognised.
     rows: Vec<Vec<SlotId>>,
-    /// Where a text may be a line, with the lane of such lines.
-    lines: Vec<(SlotId, usize)>,
+    /// Where a text may be a line, with the lanes of such lines.
+    lines: Vec<(SlotId, Vec<usize>)>,
     is_thorough: bool,
 }
 
@@ -86,10 +86,21 @@ pub(crate) enum Found {
     Inside(Vec<Vec<u8>>),
     /// A row of an export, which stands for this record.
     Row(Vec<u8>),
-    /// Something that holds a line of a lane, of which this record was made.
-    Line(usize, Vec<u8>),
+    /// Something that holds a line of a lane.
+    Line(Line),
     /// Nothing that is known here.
     Nothing,
+}
+
+/// A line that stands inside a record.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// The number of its lane.
+    pub(crate) owner: usize,
+    /// The record that was made of it.
+    pub(crate) made: Vec<u8>,
+    /// The line, where the record around it is of another log and says more than this one.
+    pub(crate) text: Option<Vec<u8>>,
 }
 
 /// What is asked about a record.
@@ -100,6 +111,8 @@ struct Asked<'l> {
     only: Option<usize>,
     /// How many records it stands in.
     depth: usize,
+    /// Whether one of them is of a lane already: then only what is told at a glance is looked for.
+    is_quick: bool,
 }
 
 impl Finder {
@@ -110,7 +123,14 @@ impl Finder {
         let marks = lanes.iter().map(|lane| Marks::new(lane, &mut paths)).collect();
         let rows = all.exports.iter().filter(|export| !export.required.is_empty());
         let rows = rows.map(|export| export.required.iter().map(|name| paths.intern(name)).collect()).collect();
-        let lines = all.lines.inside_keys().map(|(key, owner)| (paths.intern(key), owner)).collect();
+        let mut lines: Vec<(SlotId, Vec<usize>)> = Vec::new();
+        for (key, owner) in all.lines.inside_keys() {
+            let slot = paths.intern(key);
+            match lines.iter_mut().find(|(known, _)| *known == slot) {
+                Some((_, owners)) => owners.push(owner),
+                None => lines.push((slot, vec![owner])),
+            }
+        }
         Finder { walk: Walk::compile(&[&paths]), marks, rows, lines, is_thorough }
     }
 
@@ -118,7 +138,7 @@ impl Finder {
     /// it is as a row or holds as a line; then the lanes that come last. Of one lane alone where it is told which.
     /// What cannot be read is nothing: lanes say why.
     pub(crate) fn find<'r>(&self, record: &'r [u8], only: Option<usize>, row: &mut Row<'r>, lanes: &Lanes) -> Found {
-        self.find_at(record, Asked { lanes, only, depth: 0 }, row)
+        self.find_at(record, Asked { lanes, only, depth: 0, is_quick: false }, row)
     }
 
     fn find_at<'r>(&self, record: &'r [u8], asked: Asked<'_>, row: &mut Row<'r>) -> Found {
@@ -134,14 +154,19 @@ impl Finder {
                 return Found::Lane(number);
             }
         }
+        let asked = Asked { is_quick: asked.is_quick || lane.is_some(), ..asked };
         let mut unknown = None;
         // Deeper down nothing is looked for, and a lane is known already.
         let is_deep = asked.depth + 1 >= INSIDE_MAX;
         let wrappers = self.asked(asked).filter(|_| !is_deep || lane.is_none()).flat_map(|(_, marks)| &marks.wrappers);
         for wrapper in wrappers {
+            // Lists in a record of a lane are mostly its own.
+            if lane.is_some() && matches!(row.get(wrapper.slot), Value::List(_)) {
+                continue;
+            }
             let Some(records) = wrapper.inside(row) else {
-                if let Some((owner, made)) = wrapper.line(row, asked) {
-                    return Found::Line(owner, made);
+                if let Some(line) = wrapper.line(row, asked) {
+                    return Found::Line(line);
                 }
                 continue;
             };
@@ -150,20 +175,20 @@ impl Finder {
             }
             unknown = unknown.or(Some(records));
         }
-        if (self.is_thorough && lane.is_none() || self.is_like_row(row))
+        if (self.is_thorough && !asked.is_quick || self.is_like_row(row))
             && let Some(made) = asked.lanes.exports.iter().find_map(|export| export.record_of(record))
         {
             return Found::Row(made);
         }
-        match lane {
-            Some((number, _)) => match self.line_inside(row, asked) {
-                Some((owner, made)) => Found::Line(owner, made),
-                None => Found::Lane(number),
-            },
-            None => match asked.lanes.lines.one(record, asked.only) {
-                Some(OneLine::Made { owner, record }) => Found::Line(owner, record),
-                _ => unknown.map_or(Found::Nothing, Found::Inside),
-            },
+        if asked.is_quick {
+            return match self.line_inside(row, asked) {
+                Some((owner, made)) => Found::Line(Line { owner, made, text: None }),
+                None => lane.map_or(Found::Nothing, |(number, _)| Found::Lane(number)),
+            };
+        }
+        match asked.lanes.lines.one(record, asked.only) {
+            Some(OneLine::Made { owner, record: made }) => Found::Line(Line { owner, made, text: None }),
+            _ => unknown.map_or(Found::Nothing, Found::Inside),
         }
     }
 
@@ -176,7 +201,7 @@ impl Finder {
     fn is_known(&self, record: &[u8], asked: Asked<'_>) -> bool {
         let asked = Asked { depth: asked.depth + 1, ..asked };
         match self.find_at(record, asked, &mut Row::new()) {
-            Found::Lane(_) | Found::Row(_) | Found::Line(..) => true,
+            Found::Lane(_) | Found::Row(_) | Found::Line(_) => true,
             Found::Inside(records) => records.iter().any(|record| self.is_known(record, asked)),
             Found::Nothing => false,
         }
@@ -213,9 +238,11 @@ impl Finder {
 
     /// The record of a line that stands inside a record, where it is surely one.
     fn line_inside(&self, row: &Row<'_>, asked: Asked<'_>) -> Option<(usize, Vec<u8>)> {
-        let is_asked = |owner: usize| asked.only.is_none_or(|only| only == owner);
-        self.lines.iter().filter(|(_, owner)| is_asked(*owner)).find_map(|(slot, owner)| match row.get(*slot) {
-            Value::Text(text) => asked.lanes.lines.surely(text.as_bytes(), Some(*owner)),
+        self.lines.iter().find_map(|(slot, owners)| match row.get(*slot) {
+            Value::Text(text) => {
+                let found = asked.lanes.lines.surely(text.as_bytes(), asked.only);
+                found.filter(|(owner, _)| owners.contains(owner))
+            }
             _ => None,
         })
     }
@@ -268,12 +295,14 @@ impl Inner {
     }
 
     /// The record of a line that a text here is, where it is surely one.
-    fn line(&self, row: &Row<'_>, asked: Asked<'_>) -> Option<(usize, Vec<u8>)> {
-        match (self.form, row.get(self.slot)) {
-            (Form::Text, Value::Text(text)) => asked.lanes.lines.surely(text.as_bytes(), asked.only),
-            (Form::Base64, Value::Text(text)) => asked.lanes.lines.surely(&decoded(&text)?, asked.only),
-            _ => None,
-        }
+    fn line(&self, row: &Row<'_>, asked: Asked<'_>) -> Option<Line> {
+        let text = match (self.form, row.get(self.slot)) {
+            (Form::Text, Value::Text(text)) => text.into_owned().into_bytes(),
+            (Form::Base64, Value::Text(text)) => decoded(&text)?,
+            _ => return None,
+        };
+        let (owner, made) = asked.lanes.lines.surely(&text, asked.only)?;
+        Some(Line { owner, made, text: Some(text) })
     }
 }
 

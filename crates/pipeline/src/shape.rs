@@ -14,7 +14,7 @@ use vigie_record::{
     AFTER_END, Cut, Cutter, Fields, MadeLine, MadeLines, OneLine, Row, Shape, SlotId, UNKNOWN_LINE, Value, value_end,
 };
 
-use crate::find::{Finder, Found, INSIDE_MAX};
+use crate::find::{Finder, Found, INSIDE_MAX, Line};
 use crate::lane::{Lanes, PROGRAMME, RULES};
 
 /// The bit of a delivery's number that says that the number names its records: what comes again under
@@ -321,7 +321,7 @@ impl Shaper {
             }
             Found::Inside(inner) => return self.inner(&inner, *forced, taking, 1),
             Found::Row(made) => return self.inner(&[made], *forced, taking, 1),
-            Found::Line(owner, made) => return self.made_record(owner, &made, record, taking),
+            Found::Line(line) => return self.made_of_line(&line, record, taking),
             Found::Nothing => {}
         }
         if record.first() != Some(&b'{') {
@@ -342,7 +342,7 @@ impl Shaper {
                 Found::Lane(number) => number,
                 Found::Inside(records) if depth < INSIDE_MAX => return self.inner(&records, forced, taking, depth + 1),
                 Found::Row(made) if depth < INSIDE_MAX => return self.inner(&[made], forced, taking, depth + 1),
-                Found::Line(owner, made) => return self.made_record(owner, &made, record, taking),
+                Found::Line(line) => return self.made_of_line(&line, record, taking),
                 Found::Inside(_) | Found::Row(_) | Found::Nothing => forced.unwrap_or(self.generic),
             };
             self.made_record(number, record, record, taking)
@@ -358,6 +358,11 @@ impl Shaper {
             }
         }
         Fate::Kept
+    }
+
+    /// A record of a line inside another, which is kept where it can be read alone no other way.
+    fn made_of_line(&self, line: &Line, record: &[u8], taking: &mut Taking<'_>) -> Fate {
+        self.made_record(line.owner, &line.made, line.text.as_deref().unwrap_or(record), taking)
     }
 
     /// A record whose lane is known, and whose bytes are not the body's.

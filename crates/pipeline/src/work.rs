@@ -11,7 +11,7 @@ use vigie_normalise::Enriching;
 use vigie_record::{AFTER_END, Cut, OneLine, Row};
 
 use crate::admit::Batch;
-use crate::find::{Finder, Found, INSIDE_MAX};
+use crate::find::{Finder, Found, INSIDE_MAX, Line};
 use crate::hunt::Documents;
 use crate::kinship::{Pairs, number_of};
 use crate::lane::{Lane, Lanes, PROGRAMME, RULES};
@@ -361,7 +361,7 @@ impl<'a> Worker<'a> {
             }
             Found::Inside(inner) => return self.inner_records(&inner, place, 1),
             Found::Row(made) => return self.inner_record(&made, place, 1),
-            Found::Line(owner, made) => return self.made_record(owner, &made, Place { line: Some(record), ..place }),
+            Found::Line(line) => return self.made_of_line(&line, record, place),
             // What cannot be read is no lane's: one says why.
             Found::Nothing if !is_hint => {
                 if let (Some(lane), Some(row)) = (lanes.get(*hint), rows.get_mut(*hint)) {
@@ -409,10 +409,16 @@ impl<'a> Worker<'a> {
             Found::Lane(number) => number,
             Found::Inside(records) if depth < INSIDE_MAX => return self.inner_records(&records, place, depth + 1),
             Found::Row(made) if depth < INSIDE_MAX => return self.inner_record(&made, place, depth + 1),
-            Found::Line(owner, made) => return self.made_record(owner, &made, Place { line: Some(inner), ..place }),
+            Found::Line(line) => return self.made_of_line(&line, inner, place),
             Found::Inside(_) | Found::Row(_) | Found::Nothing => lanes.forced.unwrap_or(0),
         };
         self.made_record(number, inner, place)
+    }
+
+    /// A record of a line inside another.
+    fn made_of_line(&mut self, line: &Line, record: &[u8], place: Place<'_>) -> io::Result<Fate> {
+        let place = Place { line: Some(line.text.as_deref().unwrap_or(record)), ..place };
+        self.made_record(line.owner, &line.made, place)
     }
 
     /// A record whose lane is known, and whose bytes are not the batch's.

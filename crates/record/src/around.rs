@@ -10,6 +10,9 @@ use crate::walk::depth_max;
 /// Longest value that is kept for the texts below it: it is written once for each.
 const KEPT_BYTES_MAX: usize = 1024;
 
+/// Is told a text and what is kept for it, and gives whether to go on.
+type Visit<'v, 'r> = dyn FnMut(&str, &[(&str, Value<'r>)]) -> bool + 'v;
+
 /// A path whose lists hold texts, and what is kept of the objects around them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TextLists {
@@ -37,7 +40,7 @@ impl TextLists {
     }
 
     /// Calls `visit` with each text of an object, and what is kept for it. `visit` gives whether to go on.
-    pub fn each<'r>(&self, object: &'r [u8], visit: &mut dyn FnMut(&str, &[(&str, Value<'r>)]) -> bool) {
+    pub fn each<'r>(&self, object: &'r [u8], visit: &mut Visit<'_, 'r>) {
         let kept = self.kept.iter().map(|(name, ..)| (name.as_str(), Value::Absent)).collect();
         self.below(Value::Object(object), 0, depth_max(), kept, visit);
     }
@@ -48,7 +51,7 @@ impl TextLists {
         level: usize,
         depth: usize,
         mut kept: Vec<(&'s str, Value<'r>)>,
-        visit: &mut dyn FnMut(&str, &[(&str, Value<'r>)]) -> bool,
+        visit: &mut Visit<'_, 'r>,
     ) -> bool {
         let Some(depth) = depth.checked_sub(1) else {
             return true;

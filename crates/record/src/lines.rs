@@ -371,9 +371,9 @@ impl LineSet {
 
     /// The first description that fits an element, whose record stands at the end of `out`.
     fn element(&self, tag: usize, element: &[u8], only: Option<usize>, out: &mut Vec<u8>) -> Option<usize> {
-        let of_tag = self.elements.iter().filter(|(_, known)| *known == tag).map(|(number, _)| *number);
+        let mut of_tag = self.elements.iter().filter(|(_, known)| *known == tag).map(|(number, _)| *number);
         let mut scratch = Scratch::default();
-        of_tag.into_iter().find(|number| {
+        of_tag.find(|number| {
             let asked = |known: &&Description| only.is_none_or(|only| only == known.owner);
             let description = self.descriptions.get(*number).filter(asked);
             description.is_some_and(|known| known.read(element, &mut scratch, out).is_some())
@@ -471,8 +471,8 @@ fn object_behind_time(line: &[u8]) -> Option<usize> {
         at += memchr(b' ', line.get(at..)?)?;
         at += line.get(at..)?.iter().take_while(|byte| **byte == b' ').count();
         if line.get(at) == Some(&b'{') {
-            let time = line.get(..11)?.iter().chain(line.get(11..13)?);
-            return time.clone().all(|byte| byte.is_ascii_digit() || b"-Tt ".contains(byte)).then_some(at);
+            let mut day_and_hour = line.get(..13)?.iter();
+            return day_and_hour.all(|byte| byte.is_ascii_digit() || b"-Tt ".contains(byte)).then_some(at);
         }
     }
     None

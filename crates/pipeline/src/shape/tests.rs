@@ -134,7 +134,11 @@ fn flows_with(enrichments: &Enrichments) -> Shaper {
         let text = match name {
             "log.toml" => {
                 "format = 1\nid = \"test/flow\"\ntitle = \"Flows\"\n[logsource]\n[recognise]\n\
-                 any_of = [[\"version\", \"from\"], [\"start\", \"from\"]]\n[identity]\ntime = \"start\"\n"
+                 any_of = [[\"version\", \"from\"], [\"start\", \"from\"], [\"groups.rule\"]]\n[identity]\ntime = \"start\"\n\
+                 [[wrapper]]\npath = \"groups.flows.texts\"\nis_lines = true\n[wrapper.keep]\nid = \"id\"\nrule = \"groups.rule\"\n\
+                 [[wrapper]]\npath = \"event\"\nkeep = { tenant = \"tenant\", version = \"version\" }\n\
+                 [[wrapper]]\npath = \"data\"\nis_base64 = true\n\
+                 [[wrapper]]\npath = \"body.text\"\nis_text = true\n"
             }
             "mapping.toml" => {
                 "format = 1\nversion = \"1\"\nocsf = \"1.8.0\"\nprofiles = []\n\
@@ -275,6 +279,50 @@ fn lines_among_objects_and_inside_them_are_read() {
         None,
         &[("generic/json", other, ""), ("test/flow", FLOW, ""), ("test/flow", &inside, "")],
     );
+}
+
+#[test]
+fn texts_in_lists_are_lines_with_what_stands_around_them() {
+    let record = format!(
+        "{{\"id\":7,\"groups\":[{{\"flows\":[{{\"texts\":[\"{FLOW}\",\"odd\"]}}],\"rule\":\"r1\"}},{{\"rule\":\"r2\",\"flows\":{{\"texts\":[\"{FLOW}\"]}}}}]}}"
+    );
+    let made = |rule: &str| {
+        format!(
+            "{{\"id\":7,\"rule\":\"{rule}\",\"version\":2,\"from\":\"203.0.113.7\",\"start\":1794448327,\"action\":\"ACCEPT\"}}"
+        )
+    };
+    let (first, second) = (made("r1"), made("r2"));
+    let odd = "{\"text\":\"odd\"}";
+    let rows = [("test/flow", first.as_str(), ""), ("generic/json", odd, ""), ("test/flow", second.as_str(), "")];
+    check_lines(record.as_bytes(), None, &rows);
+    let none = "{\"id\":7,\"start\":1794448327,\"groups\":[{\"rule\":\"r1\",\"flows\":[]}]}";
+    check_lines(none.as_bytes(), None, &[("test/flow", none, "")]);
+}
+
+#[test]
+fn what_stands_inside_is_a_record_a_line_or_a_text_of_either() {
+    let inner = "{\"version\":2,\"from\":\"203.0.113.7\",\"start\":1794448327}";
+    let kept = format!("{{\"tenant\":\"t\",{}", &inner[1..]);
+    let wrapped = format!("{{\"tenant\":\"t\",\"version\":9,\"event\":{inner}}}");
+    check_lines(wrapped.as_bytes(), None, &[("test/flow", &kept, "")]);
+    // In base64, of either alphabet, with and without its end.
+    let encoded = "eyJ2ZXJzaW9uIjoyLCJmcm9tIjoiMjAzLjAuMTEzLjciLCJzdGFydCI6MTc5NDQ0ODMyN30=";
+    for data in [encoded, encoded.trim_end_matches('=')] {
+        check_lines(format!("{{\"data\":\"{data}\"}}").as_bytes(), None, &[("test/flow", inner, "")]);
+    }
+    check_lines(format!("{{\"body\":{{\"text\":\"{FLOW}\"}},\"x\":1}}").as_bytes(), None, &[("test/flow", FLOW, "")]);
+    let (line, other) = (format!("{{\"message\":\"{FLOW}\",\"n\":1}}"), "{\"message\":\"hello\"}");
+    let list = format!("{{\"event\":[{line},{other}]}}");
+    check_lines(list.as_bytes(), None, &[("test/flow", &line, ""), ("generic/json", other, "")]);
+    let text = "{\"body\":{\"text\":\"a story\"}}";
+    check_lines(text.as_bytes(), None, &[("generic/json", text, "")]);
+}
+
+#[test]
+fn an_object_behind_a_time_is_the_record() {
+    let record = "{\"version\":2,\"from\":\"203.0.113.7\",\"start\":1794448327}";
+    let rows = [("test/flow", record, ""), ("test/flow", record, "")];
+    check_lines(format!("2026-11-12T01:53:10.000Z {record}\n2026-11-12T01:53:10 stream/1 {record}\n").as_bytes(), None, &rows);
 }
 
 #[test]

@@ -230,6 +230,19 @@ fn formats_are_tried_behind_cells_and_the_loosest_last() {
 }
 
 #[test]
+fn an_object_behind_a_time_is_a_record() {
+    let object = "{\"a\":\"} {\"}";
+    let behind = ("object", object, Value::Null);
+    let times = ["2026-11-12T01:53:10.000Z", "2026-11-12 01:53:10", "2026-11-12T01:53:10+00:00 stream/[$LATEST]1"];
+    let text: String = times.iter().map(|time| format!("{time} {object} \n")).collect();
+    check(&text, &[behind.clone(), behind.clone(), behind]);
+    for other in ["2026-11-12T01:53:10Z one two {}", "2026-11-12T01:53:10Z {\"a\"", "x026-11-12T01:53:10Z {}", "2026-11-12Tx {}"]
+    {
+        check(&format!("{FLOW}\n{other}"), &[("0", FLOW, flow_record()), ("reject", other, Value::Null)]);
+    }
+}
+
+#[test]
 fn a_line_alone_is_what_it_was_among_others() {
     let logs = logs();
     let set = set(&logs);
