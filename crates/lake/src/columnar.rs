@@ -1,6 +1,7 @@
 //! Parquet that others wrote: rows become records, a few at a time, under limits that hold before a page is decoded.
 //! Format: <https://github.com/apache/parquet-format>.
 
+mod checked;
 mod footer;
 mod json;
 mod pages;
@@ -12,7 +13,7 @@ use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use arrow::array::StructArray;
+use arrow::array::{Array as _, StructArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowGroups};
@@ -24,6 +25,7 @@ use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
 use vigie_model::{BytesAt, ColumnarReader, TakeRecord};
 
+use self::checked::CheckedPages;
 use crate::table::sentence;
 
 /// Rows that are decoded together.
@@ -169,7 +171,7 @@ impl RowGroups for Group {
         let missing = || ParquetError::General("a column is missing".to_owned());
         let chunk = group.columns().get(column).ok_or_else(missing)?;
         let pages = SerializedPageReader::new(Arc::new(self.file.clone()), chunk, self.num_rows(), None)?;
-        let pages: Box<dyn PageReader> = Box::new(pages);
+        let pages: Box<dyn PageReader> = Box::new(CheckedPages::new(pages, chunk.column_descr()));
         Ok(Box::new(Chunk(Some(Ok(pages)))))
     }
 

@@ -1,7 +1,7 @@
 //! A row of Arrow arrays as a JSON object: what is null is left out, but for members of lists, whose place says
 //! something.
 //!
-//! Instants are RFC 3339, UTC where the file names no zone; maps are objects; bytes that are no text are hexadecimal.
+//! Instants are RFC 3339, UTC where the file names no zone; maps are objects; bytes that are no text are hexadecimal, 16 of them a UUID.
 
 use std::io::Write as _;
 
@@ -63,7 +63,7 @@ fn value(array: &dyn Array, row: usize, out: &mut Vec<u8>) {
         DataType::Utf8 => array.as_string_opt::<i32>().map(|texts| text(texts.value(row), out)),
         DataType::BinaryView => array.as_binary_view_opt().map(|values| bytes(values.value(row), out)),
         DataType::Binary => array.as_binary_opt::<i32>().map(|values| bytes(values.value(row), out)),
-        DataType::FixedSizeBinary(_) => array.as_fixed_size_binary_opt().map(|values| hexadecimal(values.value(row), out)),
+        DataType::FixedSizeBinary(_) => array.as_fixed_size_binary_opt().map(|values| fixed(values.value(row), out)),
         DataType::Boolean => array.as_boolean_opt().map(|values| show(values.value(row), out)),
         _ => number(array, row, out).or_else(|| instant(array, row, out)),
     };
@@ -214,6 +214,22 @@ fn hexadecimal(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     for byte in bytes.iter().take(RECORD_BYTES_MAX) {
         write!(out, "{byte:02x}").unwrap_or(());
+    }
+    out.push(b'"');
+}
+
+/// Bytes of a column of which all values are equally long. Those of 16 are UUIDs, and written as such.
+fn fixed(bytes: &[u8], out: &mut Vec<u8>) {
+    let Ok(uuid) = <[u8; 16]>::try_from(bytes) else {
+        return hexadecimal(bytes, out);
+    };
+    let digits = format!("{:032x}", u128::from_be_bytes(uuid));
+    out.push(b'"');
+    for (number, digit) in digits.bytes().enumerate() {
+        if matches!(number, 8 | 12 | 16 | 20) {
+            out.push(b'-');
+        }
+        out.push(digit);
     }
     out.push(b'"');
 }

@@ -34,8 +34,6 @@ const HEADER_BYTES: u64 = 512;
 const GZIP_RATIO: u64 = 1032;
 /// Texts as differences, by the number of the encoding: each is copied whole, however little was stored of it.
 const DELTA_BYTE_ARRAY: i32 = 7;
-/// Texts behind a list of their lengths, whose number only the decoder sees.
-const DELTA_LENGTH_BYTE_ARRAY: i32 = 6;
 /// Kinds of pages.
 const DATA: i32 = 0;
 const INDEX: i32 = 1;
@@ -134,8 +132,8 @@ impl Sums {
         if header.values > PAGE_VALUES_MAX || is_crowded {
             return Err("has a page that says more values than it can hold".to_owned());
         }
-        if matches!(header.encoding, DELTA_BYTE_ARRAY | DELTA_LENGTH_BYTE_ARRAY) {
-            return Err("has texts as differences (DELTA_BYTE_ARRAY), which is not read: write it as Parquet 1".to_owned());
+        if header.encoding == DELTA_BYTE_ARRAY {
+            return Err("has texts as differences (DELTA_BYTE_ARRAY), which are not read: write it as Parquet 1".to_owned());
         }
         let much = || format!("expands more than {INFLATE_RATIO_MAX} times: this is no log, nothing more is read");
         self.bytes_left = self.bytes_left.checked_sub(header.bytes).ok_or_else(much)?;
