@@ -48,6 +48,7 @@ impl ColumnarReader for ParquetRecords {
         for number in 0..metadata.num_row_groups() {
             let group = Group { file: File(Arc::clone(&file)), metadata: Arc::clone(&metadata), number };
             sums.check(&*file, group.row_group()?)?;
+            let promised = row + group.num_rows() as u64;
             let broken = |why: String, row: u64| format!("breaks off after {row} rows: {why}");
             let mut reader = unharmed(|| {
                 ParquetRecordBatchReader::try_new_with_row_groups(&levels, &group, BATCH_ROWS, None).map_err(sentence)
@@ -57,14 +58,17 @@ impl ColumnarReader for ParquetRecords {
                 let columns = StructArray::from(batch);
                 for place in 0..columns.len() {
                     record.clear();
-                    unharmed(|| {
+                    let write = || {
                         json::object(&columns, place, &mut record);
                         Ok(())
-                    })
-                    .map_err(|why| broken(why, row))?;
+                    };
+                    unharmed(write).map_err(|why| broken(why, row))?;
                     take(&record)?;
                     row += 1;
                 }
+            }
+            if row != promised {
+                return Err(broken(format!("its footer says {promised}"), row));
             }
         }
         Ok(())
