@@ -5,6 +5,7 @@
 //! no type of Arrow, Parquet or DataFusion stands in its public API.
 
 mod bar;
+mod columnar;
 mod compact;
 mod copy;
 mod durable;
@@ -29,6 +30,7 @@ mod truncate;
 mod word;
 mod write;
 
+pub use columnar::ParquetRecords;
 pub use compact::Compacted;
 pub use copy::{TABLE_FORMAT, TableFiles, table_files};
 pub use export::EXPORT_TIME_MAX;

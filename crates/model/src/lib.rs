@@ -4,6 +4,7 @@
 //! wall clock, Arrow, SQL, HTTP or a vendor.
 
 mod column;
+mod columnar;
 mod event;
 mod finding;
 mod id;
@@ -19,6 +20,7 @@ mod tokens;
 pub mod limits;
 
 pub use column::{Column, ColumnKind, ColumnValues, EventBatch, TextColumn, ValueColumn};
+pub use columnar::{BytesAt, ColumnarReader, TakeRecord};
 pub use event::{Event, EventFacts, EventRef};
 pub use finding::{Evidence, Finding, Reference, RuleFacts, Severity};
 pub use id::{EventId, LogType, NameSpace, Tenant, finding_uid};

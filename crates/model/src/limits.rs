@@ -39,3 +39,8 @@ pub const DELIVERY_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const SPOOL_BYTES_MAX: u64 = 10 * 1024 * 1024 * 1024;
 /// Bytes of the disk that deliveries never use, so that everything else goes on.
 pub const DISK_RESERVE_BYTES: u64 = 256 * 1024 * 1024;
+/// Bytes, as stored, of a file whose records stand in columns: it has to be here as a whole before its first record is
+/// known.
+pub const COLUMNAR_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+/// Bytes of such a file that are held in memory; of a longer one all are in a nameless temporary file.
+pub const COLUMNAR_MEMORY_BYTES_MAX: usize = 8 * 1024 * 1024;

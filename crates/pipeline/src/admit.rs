@@ -4,9 +4,11 @@ use std::io::Read;
 use std::ops::Range;
 
 use sha2::{Digest as _, Sha256};
+use vigie_model::ColumnarReader;
 use vigie_model::limits::{READ_BYTES, RECORD_BYTES_MAX};
 use vigie_record::{Cut, Cutter, LineCutter, Made, MadeLine, MadeLines, Shape, TableCutter};
 
+use crate::columnar::read_columns;
 use crate::lane::Lanes;
 use crate::proof::hex;
 
@@ -112,15 +114,23 @@ impl<'l> Cutters<'l> {
     }
 }
 
+/// What is known of files before one is read.
+#[derive(Clone, Copy)]
+pub(crate) struct Knowledge<'k> {
+    pub(crate) lanes: &'k Lanes,
+    /// What reads files whose records stand in columns, where this build has it.
+    pub(crate) columnar: Option<&'k dyn ColumnarReader>,
+}
+
 /// Reads one file to its end, giving each batch to `emit`, which gives back a buffer to use again.
 pub(crate) fn read_file(
     file: usize,
     reader: &mut dyn Read,
-    lanes: &Lanes,
+    known: Knowledge<'_>,
     is_hashed: bool,
     emit: &mut dyn FnMut(Batch) -> Batch,
 ) -> Admitted {
-    let mut cutters = Cutters::new(lanes);
+    let mut cutters = Cutters::new(known.lanes);
     let mut batch = Batch { file, ..Batch::default() };
     let mut admitted = Admitted { shape: Shape::Unknown, bytes: 0, head: Vec::new(), hash: None, error: None };
     let mut hasher = is_hashed.then(Sha256::new);
@@ -135,6 +145,10 @@ pub(crate) fn read_file(
         admitted.bytes += read as u64;
         if admitted.head.is_empty() {
             admitted.head = batch.bytes.get(..HEAD_BYTES.min(filled)).unwrap_or_default().to_vec();
+            if let Some(columnar) = known.columnar.filter(|columnar| columnar.is_known(&admitted.head)) {
+                batch.bytes.truncate(filled);
+                return read_columns(columnar, reader, batch, hasher, admitted, emit);
+            }
         }
         let offset = batch.offset;
         let used = cutters.cut(&mut batch, filled, end, &mut |made| {
@@ -198,7 +212,7 @@ pub(crate) fn guess(head: &[u8]) -> &'static str {
         std::str::from_utf8(head).or_else(|error| std::str::from_utf8(head.get(..error.valid_up_to()).unwrap_or_default()));
     match head {
         [] => "nothing",
-        [b'P', b'A', b'R', b'1', ..] => "Parquet",
+        [b'P', b'A', b'R', b'1', ..] => "Parquet, which the full build of vigie reads: `cargo build --features full`",
         [b'E', b'l', b'f', b'F', b'i', b'l', b'e', ..] => "a Windows event log (EVTX)",
         [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => "UTF-16 text",
         [b'%', b'P', b'D', b'F', ..] => "PDF",

@@ -8,10 +8,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use vigie_detect::RuleSet;
 use vigie_estate::Chains;
 use vigie_model::limits::SPILL_BYTES;
-use vigie_model::{Finding, LogType, Millis, Source, Tenant};
+use vigie_model::{ColumnarReader, Finding, LogType, Millis, Source, Tenant};
 use vigie_record::Shape;
 
-use crate::admit::{Batch, guess, read_file};
+use crate::admit::{Batch, Knowledge, guess, read_file};
 use crate::conclude::conclude;
 use crate::find::Finder;
 use crate::gather::gather;
@@ -61,6 +61,8 @@ pub struct Hunt<'a> {
     pub has_gaps: bool,
     /// How digests that prove collection are written, where some log has them.
     pub digests: Option<&'a DigestFormat>,
+    /// What reads files whose records stand in columns; without it they are named.
+    pub columnar: Option<&'a dyn ColumnarReader>,
     /// Told while the hunt runs.
     pub progress: &'a Progress,
 }
@@ -107,6 +109,7 @@ impl<'a> Hunt<'a> {
             documents: None,
             has_gaps: false,
             digests: None,
+            columnar: None,
             progress,
         }
     }
@@ -217,6 +220,7 @@ impl Hunt<'_> {
                 return Ok(());
             }
         };
+        let known = Knowledge { lanes: self.lanes, columnar: self.columnar };
         let mut failure = Ok(());
         let opened = each_file(&info.name, stream, &mut |name, reader| {
             if is_gathered(name) {
@@ -225,7 +229,7 @@ impl Hunt<'_> {
             worker.outcome.files += 1;
             let shared_name: Arc<str> = name.into();
             let is_hashed = watch.expected.contains_key(file_name(name));
-            let admitted = read_file(object, reader, self.lanes, is_hashed, &mut |batch| {
+            let admitted = read_file(object, reader, known, is_hashed, &mut |batch| {
                 self.progress.bytes.fetch_add(batch.read as u64, Ordering::Relaxed);
                 match offer(queue, batch, &shared_name, threads) {
                     Ok(free) => free,

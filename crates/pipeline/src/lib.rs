@@ -6,6 +6,7 @@
 
 mod admit;
 mod care;
+mod columnar;
 mod conclude;
 mod find;
 mod gather;

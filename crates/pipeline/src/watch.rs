@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use vigie_model::{ByteStream, Collected, Delivery, Intake, Ledger, Millis, ObjectInfo, Refusal, Source, Tenant};
+use vigie_model::{ByteStream, Collected, ColumnarReader, Delivery, Intake, Ledger, Millis, ObjectInfo, Refusal, Source, Tenant};
 use vigie_record::Cut;
 
-use crate::admit::{Admitted, Batch, guess, read_file};
+use crate::admit::{Admitted, Batch, Knowledge, guess, read_file};
 use crate::gather::gather;
 use crate::inflate::each_file;
 use crate::lane::Lanes;
@@ -37,6 +37,8 @@ pub struct Watch<'w> {
     pub lanes: &'w Lanes,
     /// How digests are written, that prove collection.
     pub digests: Option<&'w DigestFormat>,
+    /// What reads files whose records stand in columns.
+    pub columnar: Option<&'w dyn ColumnarReader>,
     /// Where records go.
     pub intake: &'w dyn Intake,
     /// What was taken in.
@@ -152,7 +154,8 @@ impl Watch<'_> {
             failure: None,
             is_stopped: false,
         };
-        let admitted: Admitted = read_file(0, bytes, self.lanes, true, &mut |batch: Batch| {
+        let known = Knowledge { lanes: self.lanes, columnar: self.columnar };
+        let admitted: Admitted = read_file(0, bytes, known, true, &mut |batch: Batch| {
             for (number, cut) in batch.cuts.iter().enumerate() {
                 let (Cut::Record(range) | Cut::Oversize(range) | Cut::Reject(range, _)) = cut;
                 sending.body.extend_from_slice(batch.alone(number, range));

@@ -243,7 +243,7 @@ fn logs_in(path: &Path, content: &Content, mappings: &[Mapping]) -> Result<BTree
     let lanes = Lanes::mapped(mappings, &rules);
     let progress = Progress::default();
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let hunt = Hunt { threads, ..Hunt::new(&folder, &lanes, &rules, &progress) };
+    let hunt = Hunt { threads, columnar: crate::columnar::reader(), ..Hunt::new(&folder, &lanes, &rules, &progress) };
     let outcome = hunt.run(&mut |_, _| {})?;
     Ok(outcome.by_log.into_keys().collect())
 }

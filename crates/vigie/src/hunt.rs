@@ -150,6 +150,7 @@ fn hunt(
         documents: None,
         has_gaps: false,
         digests: setup.digests.as_ref(),
+        columnar: crate::columnar::reader(),
         progress: &progress,
     };
     if !io::stderr().is_terminal() {

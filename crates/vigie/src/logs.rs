@@ -88,7 +88,8 @@ pub(crate) fn survey(
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads = if documents.is_some() { 1 } else { cores };
     let of_source = Hunt::new(source, &lanes, &rules, &progress);
-    let hunt = Hunt { has_gaps: documents.is_none(), threads, documents, digests: digests.as_ref(), ..of_source };
+    let columnar = crate::columnar::reader();
+    let hunt = Hunt { has_gaps: documents.is_none(), threads, documents, digests: digests.as_ref(), columnar, ..of_source };
     Ok(hunt.run(&mut |_, _| {})?)
 }
 

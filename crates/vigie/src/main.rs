@@ -3,6 +3,7 @@
 mod arguments;
 mod attack;
 mod claims;
+mod columnar;
 mod content;
 mod coverage;
 mod demo;

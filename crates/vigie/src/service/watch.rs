@@ -44,6 +44,7 @@ impl Looking {
             tenant: &self.tenant,
             lanes: self.shaper.lanes(),
             digests: self.digests.as_ref(),
+            columnar: crate::columnar::reader(),
             intake: &*self.intake,
             ledger: &*self.ledger,
             settled: now - self.settle_ms,
