@@ -185,6 +185,37 @@ struct MappingFile {
     principal: PrincipalSection,
     #[serde(default)]
     link: Vec<LinkSection>,
+    #[serde(default)]
+    unmapped: Vec<Unmapped>,
+}
+
+/// Paths that no field reads, and why: OCSF has no member for them, or what they say stands elsewhere.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unmapped {
+    /// A path with all that is below it, or the beginning of paths before a star.
+    paths: Vec<String>,
+    reason: String,
+}
+
+impl Unmapped {
+    fn check(&self) -> Result<(), ContentError> {
+        let wrong = |what: String| Err(ContentError::new("mapping.toml", format!("`unmapped`: {what}")));
+        if self.paths.is_empty() || self.reason.trim().is_empty() {
+            return wrong("a part has no paths or no reason; write both".to_owned());
+        }
+        match self.paths.iter().find(|path| path.strip_suffix('*').unwrap_or(path).contains('*')) {
+            Some(path) => wrong(format!("`{path}` has a star before its end; write the path up to the first of them")),
+            None => Ok(()),
+        }
+    }
+
+    fn holds(&self, path: &str) -> bool {
+        self.paths.iter().any(|known| match known.strip_suffix('*') {
+            Some(head) => path.starts_with(head),
+            None => path.strip_prefix(known.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')),
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -332,6 +363,7 @@ pub struct Mapping {
     pub(crate) links: Vec<LinkFields>,
     pub(crate) given: Option<Given>,
     pub(crate) passthrough: Option<Passthrough>,
+    unmapped: Vec<Unmapped>,
 }
 
 impl Mapping {
@@ -351,6 +383,7 @@ impl Mapping {
             }
         }
         log.wrapper.iter().try_for_each(Wrapper::check)?;
+        mapping.unmapped.iter().try_for_each(Unmapped::check)?;
         let mut paths = PathSet::new();
         let operations = Arc::new(Operations::parse(&mapping.operations, &read, &mut paths)?);
         let fields = fields(&mapping, &mut paths)?;
@@ -388,6 +421,7 @@ impl Mapping {
             links,
             given,
             passthrough,
+            unmapped: mapping.unmapped,
         })
     }
 
@@ -401,6 +435,11 @@ impl Mapping {
     /// Every class that the mapping itself gives.
     pub fn classes(&self) -> BTreeSet<u32> {
         self.operations.classes().collect()
+    }
+
+    /// Why a path of the record stays in `unmapped`, where the mapping says it.
+    pub(crate) fn reason(&self, path: &str) -> Option<&str> {
+        self.unmapped.iter().find(|unmapped| unmapped.holds(path)).map(|unmapped| unmapped.reason.as_str())
     }
 
     /// Whether a record says its own class.

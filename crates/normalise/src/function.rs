@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use vigie_model::{millis_of, parse_epoch, parse_time};
-use vigie_record::{Value, View, each_item, held, inside, made};
+use vigie_record::{Value, View, each_item, held, inside, made, paired};
 
 use crate::expression::Expression;
 
@@ -51,6 +51,8 @@ pub(crate) enum Function {
     Json,
     /// `pick(list, 'name', 'x', 'value')`: the value of the member of a list whose name is x.
     Pick,
+    /// `pairs(list, 'name', 'value')`: the members of a list as one object, by their names.
+    Pairs,
     /// `item(x, 0)`: one item of a list, counted from 0; a value that is no list is the only one.
     Item,
     /// `band(x, 0, 1, 4, 2)`: what stands behind the last bound that x reaches.
@@ -70,7 +72,7 @@ pub(crate) enum Function {
 }
 
 /// Name, function, fewest and most arguments.
-const FUNCTIONS: [(&str, Function, usize, usize); 28] = [
+const FUNCTIONS: [(&str, Function, usize, usize); 29] = [
     ("text", Function::Text, 1, 1),
     ("integer", Function::Integer, 1, 1),
     ("bool", Function::Bool, 1, 1),
@@ -91,6 +93,7 @@ const FUNCTIONS: [(&str, Function, usize, usize); 28] = [
     ("join", Function::Join, 2, 9),
     ("json", Function::Json, 1, 2),
     ("pick", Function::Pick, 4, 9),
+    ("pairs", Function::Pairs, 3, 8),
     ("item", Function::Item, 2, 2),
     ("band", Function::Band, 3, 41),
     ("added", Function::Added, 4, 4),
@@ -125,6 +128,9 @@ impl Function {
             Function::Json if !rest.iter().all(is_written) => Err("`json` takes its path as a literal, such as 'a.b'".to_owned()),
             Function::Pick if !rest.iter().all(is_written) => {
                 Err("`pick` takes literals behind its list: pick(list, 'name', 'x', 'value')".to_owned())
+            }
+            Function::Pairs if !rest.iter().all(is_written) => {
+                Err("`pairs` takes literals behind its list: pairs(list, 'name', 'value')".to_owned())
             }
             Function::StartsWith if !rest.iter().all(is_written) => {
                 Err("`starts_with` takes literals behind its text".to_owned())
@@ -211,6 +217,7 @@ fn call<'r>(function: Function, arguments: &'r [Expression], row: &View<'_, 'r>)
         Function::Join => join(arguments, row),
         Function::Json => json(argument(0), literal(1)),
         Function::Pick => pick(argument(0), arguments),
+        Function::Pairs => pairs(argument(0), arguments),
         Function::Band => band(&argument(0), arguments, row),
         Function::Added => added(argument(0), &argument(1), literal(2), literal(3)),
         Function::Each => Value::Absent,
@@ -308,6 +315,14 @@ fn picked<'t>(list: &'t [u8], key: &str, wanted: &str, members: &[Expression]) -
         });
     }
     found
+}
+
+fn pairs<'r>(value: Value<'r>, arguments: &[Expression]) -> Value<'r> {
+    let [_, name, values @ ..] = arguments else {
+        return Value::Absent;
+    };
+    let values: Vec<&str> = values.iter().map(Expression::literal).collect();
+    look(value, |json| if json.first() == Some(&b'[') { paired(json, name.literal(), &values) } else { None })
 }
 
 /// Whether the key of an object has the wanted text.

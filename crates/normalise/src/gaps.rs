@@ -45,10 +45,12 @@ pub struct Gap {
     pub count: u64,
     /// The beginning of one of them: of all, the first by their letters.
     pub example: String,
+    /// Why the mapping leaves it unread, where its author wrote that.
+    pub reason: Option<String>,
 }
 
 impl Gaps {
-    fn add(&mut self, path: &str, text: &str) {
+    fn add(&mut self, path: &str, text: &str, reason: impl FnOnce() -> Option<String>) {
         self.values_unread += 1;
         self.bytes_unread += text.len() as u64;
         let example = head(text);
@@ -58,7 +60,7 @@ impl Gaps {
                 example.clone_into(&mut gap.example);
             }
         } else if self.paths.len() < GAPS_NAMED_MAX {
-            self.paths.insert(path.to_owned(), Gap { count: 1, example: example.to_owned() });
+            self.paths.insert(path.to_owned(), Gap { count: 1, example: example.to_owned(), reason: reason() });
         } else {
             self.values_unnamed += 1;
         }
@@ -83,7 +85,7 @@ impl Gaps {
         self.values_unnamed += other.values_unnamed;
         self.operations_unnamed += other.operations_unnamed;
         for (path, gap) in other.paths {
-            let known = self.paths.entry(path).or_insert_with(|| Gap { count: 0, example: gap.example.clone() });
+            let known = self.paths.entry(path).or_insert_with(|| Gap { count: 0, ..gap.clone() });
             known.count += gap.count;
             known.example = gap.example.min(std::mem::take(&mut known.example));
         }
@@ -103,20 +105,19 @@ impl Programme {
             gaps.values += 1;
             gaps.bytes += text.len() as u64;
         });
+        let mut add = |path: &str, text: &str| gaps.add(path, text, || self.mapping.reason(path).map(str::to_owned));
         self.each_unread(row, &self.consumed(row), &mut |keys, part| {
             let mut path = keys.join(".");
             match part {
-                Unread::Value(value) => each_leaf(&mut path, &value, &mut |path, text| gaps.add(path, text)),
-                Unread::Items(items) => {
-                    items.iter().for_each(|item| each_leaf(&mut path, item, &mut |path, text| gaps.add(path, text)));
-                }
+                Unread::Value(value) => each_leaf(&mut path, &value, &mut add),
+                Unread::Items(items) => items.iter().for_each(|item| each_leaf(&mut path, item, &mut add)),
             }
         });
         // What others left unmapped of an event.
         if let Some(passthrough) = &self.mapping.passthrough {
             let mut path = passthrough.path("unmapped");
             let rest = passthrough.event(row.record()).and_then(|event| inside(event, "unmapped"));
-            each_leaf(&mut path, &rest.unwrap_or(Value::Absent), &mut |path, text| gaps.add(path, text));
+            each_leaf(&mut path, &rest.unwrap_or(Value::Absent), &mut add);
         }
         match self.mapping.operations.named(row) {
             Some(named) if named.is_read || says_read(&named.operation) => {}
@@ -237,7 +238,7 @@ mod tests {
     fn what_is_absorbed_does_not_depend_on_the_order() {
         let gaps = |examples: &[&str]| {
             let mut gaps = Gaps::default();
-            examples.iter().for_each(|example| gaps.add("a.b", example));
+            examples.iter().for_each(|example| gaps.add("a.b", example, || Some("why".to_owned())));
             gaps.add_operation("s", "CreateUser");
             gaps
         };
@@ -245,7 +246,7 @@ mod tests {
         one.absorb(gaps(&["b", "y"]));
         other.absorb(gaps(&["x", "c"]));
         assert_eq!(one, other);
-        assert_eq!(one.paths["a.b"], Gap { count: 4, example: "b".to_owned() });
+        assert_eq!(one.paths["a.b"], Gap { count: 4, example: "b".to_owned(), reason: Some("why".to_owned()) });
         assert_eq!(one.operations[&("s".to_owned(), "CreateUser".to_owned())], 2);
     }
 }

@@ -207,6 +207,13 @@ impl Mapping {
                     let joined = format!("{}.{rest}", paths.path(*object).unwrap_or_default());
                     return Some(Source::Every(paths.intern(&joined)));
                 }
+                [Expression::Call(Function::Pairs, inner)] => {
+                    let [list, name, values @ ..] = inner.as_slice() else {
+                        continue;
+                    };
+                    let pick = [list, name, &Expression::Literal(rest.to_owned())].into_iter().chain(values).cloned().collect();
+                    return Some(Source::Fields(vec![(field.class, Expression::Call(Function::Pick, pick))]));
+                }
                 [Expression::Call(Function::Json, inner)] => {
                     let path = match inner.get(1) {
                         Some(path) => format!("{}.{rest}", path.literal()),

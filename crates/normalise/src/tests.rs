@@ -72,7 +72,7 @@ fn examples_of_the_guide_hold() {
         let mapping = mapping(PLAIN, &format!("[fields]\n\"{to}\" = \"{expression}\"\n"));
         let place = to.split("[]").next().unwrap();
         let expected: Json = serde_json::from_str(&code(result)).unwrap_or_else(|error| panic!("{line}: {error}"));
-        check(&mapping, record, &format!("/{place}"), expected);
+        check(&mapping, record, &format!("/{}", place.replace('.', "/")), expected);
         rows += 1;
     }
     assert!(rows >= 25, "{rows} rows");
@@ -81,10 +81,11 @@ fn examples_of_the_guide_hold() {
 #[test]
 fn json_in_a_text_is_read_by_fields_and_rules() {
     let record = r#"{"gate_id":"g","at":"2026-11-12T01:52:07Z","held":"{\"a\":{\"b\":[1,2]},\"f\":7.5,\"t\":\"x\\ny\"}","list":"[{\"n\":\"k\",\"v\":\"1\"}]","text":"{no json"}"#;
-    let fields = "[fields]\n\"api.request.data\" = \"object(json(held))\"\n\"count\" = \"json(held, 'f')\"\n\"message\" = \"text(json(held, 't'))\"\n\"labels\" = \"list(json(held, 'a.b'))\"\n\"status_code\" = \"pick(list, 'n', 'k', 'v')\"\n\"status_detail\" = \"json(text)\"\n\"comment\" = \"text(json(held, 'a'))\"\n\"severity_id\" = \"band(json(held, 'f'), 0, 1, 7, 3)\"\n";
+    let fields = "[fields]\n\"api.request.data\" = \"object(json(held))\"\n\"api.response.data\" = \"object(pairs(list, 'n', 'v'))\"\n\"count\" = \"json(held, 'f')\"\n\"message\" = \"text(json(held, 't'))\"\n\"labels\" = \"list(json(held, 'a.b'))\"\n\"status_code\" = \"pick(list, 'n', 'k', 'v')\"\n\"status_detail\" = \"json(text)\"\n\"comment\" = \"text(json(held, 'a'))\"\n\"severity_id\" = \"band(json(held, 'f'), 0, 1, 7, 3)\"\n";
     let mapping = mapping(PLAIN, fields);
     for (pointer, expected) in [
         ("/api/request/data", json!({ "a": { "b": [1, 2] }, "f": 7.5, "t": "x\ny" })),
+        ("/api/response/data", json!({ "k": "1" })),
         ("/count", json!(7.5)),
         ("/message", json!("x\ny")),
         ("/labels", json!([1, 2])),
@@ -96,10 +97,10 @@ fn json_in_a_text_is_read_by_fields_and_rules() {
     ] {
         check(&mapping, record, pointer, expected);
     }
-    let (_, values) = document(&mapping, record, &["api.request.data.a.b", "api.request.data.t", "api.request.data"]);
+    let (_, values) = document(&mapping, record, &["api.request.data.a.b", "api.request.data.t", "api.response.data.k"]);
     let shown: Vec<&str> = values.iter().map(|value| value.as_deref().unwrap_or("-")).collect();
     assert!(shown[0].starts_with("Json("), "{shown:?}");
-    assert_eq!(shown[1..], ["x\ny", "{\"a\":{\"b\":[1,2]},\"f\":7.5,\"t\":\"x\\ny\"}"]);
+    assert_eq!(shown[1..], ["x\ny", "1"]);
 }
 
 #[test]
@@ -204,7 +205,10 @@ fn an_event_that_is_not_valid_is_taken_and_labelled() {
 /// What a mapping leaves unread is what its documents have under `unmapped`.
 #[test]
 fn gaps_are_what_documents_leave_unmapped() {
-    let mapping = mapping(PLAIN, "[fields]\n\"time\" = \"time_ms(at)\"\n\"message\" = \"text(deep.read)\"\n");
+    let mapping = mapping(
+        PLAIN,
+        "[fields]\n\"time\" = \"time_ms(at)\"\n\"message\" = \"text(deep.read)\"\n[[unmapped]]\npaths = [\"deep\", \"lis*\"]\nreason = \"Said below.\"\n",
+    );
     let programme = mapping.programme(&mut PathSet::new());
     let walk = Walk::compile(&[programme.paths()]);
     let mut gaps = Gaps::default();
@@ -217,9 +221,15 @@ fn gaps_are_what_documents_leave_unmapped() {
         programme.note_gaps(&walk.view(&row, 0), &mut gaps);
     }
     assert_eq!((gaps.records, gaps.values, gaps.values_unread), (4, 28, 20));
-    let told: Vec<(&str, u64, &str)> =
-        gaps.paths.iter().map(|(path, gap)| (path.as_str(), gap.count, gap.example.as_str())).collect();
-    assert_eq!(told, [("deep.not", 4, "a"), ("list.k", 8, "1"), ("operation", 4, "GetGate"), ("service", 4, "gates")]);
+    let told: Vec<_> =
+        gaps.paths.iter().map(|(path, gap)| (path.as_str(), gap.count, gap.example.as_str(), gap.reason.is_some())).collect();
+    let expected = [
+        ("deep.not", 4, "a", true),
+        ("list.k", 8, "1", true),
+        ("operation", 4, "GetGate", false),
+        ("service", 4, "gates", false),
+    ];
+    assert_eq!(told, expected);
     let operations: Vec<_> = gaps.operations.iter().collect();
     assert_eq!(operations, [(&("gates".to_owned(), "MakeGate".to_owned()), &2)]);
 }

@@ -184,10 +184,13 @@ impl<'e> TableCutter<'e> {
     }
 }
 
+/// The cells of one row, or why it cannot be read.
+pub type Cells<'r> = Result<&'r [&'r str], &'static str>;
+
 /// Calls `visit` with each row of a whole table, its header first: the line on which it begins, and its cells
 /// without white space around them, or why it cannot be read. The delimiter is the one that the header has most
 /// of; blank lines and lines that begin with `#` are no rows. `visit` says whether to go on.
-pub fn each_row(text: &[u8], row_bytes_max: usize, visit: &mut dyn FnMut(usize, Result<&[&str], &'static str>) -> bool) {
+pub fn each_row(text: &[u8], row_bytes_max: usize, visit: &mut dyn FnMut(usize, Cells<'_>) -> bool) {
     let begin = header_start(text);
     let mut line = 1 + breaks(text.get(..begin).unwrap_or_default());
     let mut rest = text.get(begin..).unwrap_or_default();

@@ -1,5 +1,7 @@
 //! What stands inside JSON that one value is: an object or a list of a record, or a text that holds one.
 
+use std::collections::BTreeSet;
+
 use crate::json::{checked_end, each_item, each_member, write_text};
 use crate::value::Value;
 use crate::walk::depth_max;
@@ -65,6 +67,30 @@ pub fn made(value: Value<'_>) -> Value<'static> {
             Value::Json(out.into())
         }
     }
+}
+
+/// The objects of a list as the members of one: each by the text that it has at one key, with the first of
+/// some others that it has. Of those of one name the first; none when there is no member at all.
+pub fn paired(list: &[u8], name: &str, values: &[&str]) -> Option<Value<'static>> {
+    let (mut out, mut known, mut before) = (Vec::new(), BTreeSet::new(), b'{');
+    each_item(list, &mut |item| {
+        let Value::Object(object) = item else {
+            return;
+        };
+        let (Some(name), Some(value)) = (inside(object, name), values.iter().find_map(|value| inside(object, value))) else {
+            return;
+        };
+        if let Some(name) = name.text().filter(|name| !name.is_empty())
+            && known.insert(name.to_string())
+        {
+            out.push(std::mem::replace(&mut before, b','));
+            write_text(name.as_bytes(), &mut out);
+            out.push(b':');
+            write(&value, &mut out);
+        }
+    });
+    out.push(b'}');
+    (before == b',').then(|| Value::Json(out.into()))
 }
 
 /// Writes a value as JSON. No deeper than what [`held`] lets in.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use vigie_connect::Folder;
 use vigie_detect::RuleSet;
 use vigie_model::LogType;
-use vigie_normalise::{Gaps, Mapping};
+use vigie_normalise::{Gap, Gaps, Mapping};
 use vigie_pipeline::{Documents, Hunt, Lanes, Outcome, Progress, RejectReason};
 
 use crate::arguments::{GapsOptions, LogsCommand, LogsFormat, MapOptions};
@@ -126,8 +126,16 @@ fn most<K: Ord, T>(rows: impl Iterator<Item = (u64, K, T)>, top: usize) -> Vec<(
     rows
 }
 
-fn paths(gaps: &Gaps, top: usize) -> Vec<(u64, &str, &str)> {
-    most(gaps.paths.iter().map(|(path, gap)| (gap.count, path.as_str(), gap.example.as_str())), top)
+/// Paths that are unread, those without a reason first.
+fn paths(gaps: &Gaps, top: usize) -> Vec<(&str, &Gap)> {
+    let mut rows: Vec<(&str, &Gap)> = gaps.paths.iter().map(|(path, gap)| (path.as_str(), gap)).collect();
+    rows.sort_by_key(|(path, gap)| (gap.reason.is_some(), Reverse(gap.count), *path));
+    rows.truncate(top);
+    rows
+}
+
+fn without_reason(gaps: &Gaps) -> usize {
+    gaps.paths.values().filter(|gap| gap.reason.is_none()).count()
 }
 
 fn operations(gaps: &Gaps, top: usize) -> Vec<(u64, &(String, String), ())> {
@@ -148,9 +156,16 @@ fn print(outcome: &Outcome, top: usize) -> Result<(), Error> {
             gaps.values,
             share(gaps.bytes_unread, gaps.bytes),
         ))?;
+        let without = without_reason(gaps);
+        if without > 0 {
+            line(format_args!("  {without} of {} paths have no reason written in `mapping.toml`:", gaps.paths.len()))?;
+        }
         let named = paths(gaps, top);
-        for (count, path, example) in &named {
+        for (path, Gap { count, example, reason }) in &named {
             line(format_args!("{count:>10}  {:<48} {}", path.escape_debug().to_string(), example.escape_debug()))?;
+            if let Some(reason) = reason {
+                line(format_args!("{:>10}  {reason}", ""))?;
+            }
         }
         more(gaps.paths.len() - named.len(), "paths")?;
         let named = operations(gaps, top);
@@ -189,12 +204,13 @@ fn document(outcome: &Outcome, top: usize) -> Value {
     let log = |(log, gaps): (&String, &Gaps)| {
         let paths = paths(gaps, top);
         let operations = operations(gaps, top);
-        let path = |(count, path, example): &(u64, &str, &str)| json!({ "path": path, "count": count, "example": example });
+        let path = |(path, gap): &(&str, &Gap)| json!({ "path": path, "count": gap.count, "example": gap.example, "reason": gap.reason });
         let operation = |(count, (service, operation), ()): &(u64, &(String, String), ())| json!({ "service": service, "operation": operation, "count": count });
         json!({
             "log": log, "records": gaps.records, "values": gaps.values, "values_unmapped": gaps.values_unread,
             "bytes": gaps.bytes, "bytes_unmapped": gaps.bytes_unread,
             "paths": paths.iter().map(path).collect::<Vec<_>>(), "paths_more": gaps.paths.len() - paths.len(),
+            "paths_without_reason": without_reason(gaps),
             "values_unnamed": gaps.values_unnamed,
             "operations": operations.iter().map(operation).collect::<Vec<_>>(),
             "operations_with_row": gaps.operations_named.len(),
