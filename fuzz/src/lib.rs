@@ -269,8 +269,11 @@ pub fn lines(bytes: &[u8]) {
     }
 }
 
+/// Where a cut stands, and the log and the record that were made of it.
+type MadeCut = (Range<usize>, Option<(usize, Vec<u8>)>);
+
 /// What became of the lines of a text in buffers of `step` bytes: place, owner and record of each.
-fn made(set: &LineSet, text: &[u8], step: usize) -> Vec<(Range<usize>, Option<(usize, Vec<u8>)>)> {
+fn made(set: &LineSet, text: &[u8], step: usize) -> Vec<MadeCut> {
     let Some(mut cutter) = set.cutter(text, None, UNLIMITED_BYTES) else {
         return Vec::new();
     };

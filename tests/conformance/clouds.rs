@@ -99,6 +99,33 @@ fn done_clouds_1_expected_documents_are_valid() {
     });
 }
 
+/// What no field reads has its reason in the mapping, for every record of the corpora and every sample.
+#[test]
+fn done_clouds_1_unmapped_paths_have_a_reason() {
+    oracle("clouds-unmapped", |corpus| {
+        let mut samples = samples(corpus);
+        samples.extend(vigie_tests::files(&content().join("vendors"), "/samples/").into_iter().map(|file| Sample {
+            place: ("content".to_owned(), "samples".to_owned()),
+            bytes: std::fs::read(&file).unwrap(),
+            name: file.display().to_string(),
+        }));
+        let Mapped { outcome, .. } = map(&samples);
+        let (mut without, mut paths) = (Vec::new(), 0);
+        for (log, gaps) in &outcome.gaps {
+            assert_eq!(gaps.values_unnamed, 0, "{log}");
+            paths += gaps.paths.len();
+            without.extend(
+                gaps.paths
+                    .iter()
+                    .filter(|(_, gap)| gap.reason.is_none())
+                    .map(|(path, gap)| format!("{log} {path}: {}", gap.example)),
+            );
+        }
+        assert!(without.is_empty(), "{} of {paths} paths have no reason: {without:#?}", without.len());
+        println!("{paths} unmapped paths of {} log types have their reason in the mapping", outcome.gaps.len());
+    });
+}
+
 /// Records are of the log type that their corpus says, exactly; what is of none is listed.
 #[test]
 fn done_clouds_3_records_are_recognised() {

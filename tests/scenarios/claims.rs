@@ -195,7 +195,7 @@ fn done_clouds_4_rules_and_pairs() {
     let proven = |cell: &&Value| cell["positive"].as_u64() > Some(0) && cell["near_miss"].as_u64() > Some(0);
     let rows = rows.as_array().unwrap();
     let cells: Vec<&Value> = rows.iter().flat_map(|row| row["providers"].as_object().unwrap().values()).collect();
-    let pairs = cells.iter().copied().filter(|cell| proven(&cell)).count();
+    let pairs = cells.iter().copied().filter(|cell| proven(cell)).count();
     assert_eq!(pairs, cells.len(), "every claim is proven");
     let correlations = vigie_tests::files(&content().join("rules"), ".yml")
         .iter()

@@ -18,7 +18,7 @@ level: medium
 
 /// A flow in the default format; one with an even number is refused.
 fn flow(number: u32) -> String {
-    let action = if number % 2 == 0 { "REJECT" } else { "ACCEPT" };
+    let action = if number.is_multiple_of(2) { "REJECT" } else { "ACCEPT" };
     let port = 40_000 + number;
     format!("2 417203958816 eni-0a4c2f19d83be7751 203.0.113.77 10.20.4.17 {port} 22 6 3 180 1794448327 1794448386 {action} OK")
 }
@@ -32,7 +32,7 @@ fn flows_are_counted_in_every_shape() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
     let other = |number: u32| {
-        let action = if number % 2 == 0 { "REJECT" } else { "ACCEPT" };
+        let action = if number.is_multiple_of(2) { "REJECT" } else { "ACCEPT" };
         format!("1794448327 1794448386 {action} 203.0.113.77 10.20.4.17 22\n")
     };
     let member = |number: u32| json!({ "id": number.to_string(), "timestamp": 1_794_448_390_000_u64, "message": flow(number) });
@@ -164,7 +164,7 @@ fn flows_inside_other_records_are_counted() {
 fn each_flow_of_a_list_is_an_event() {
     let folder = tempfile::tempdir().unwrap();
     let tuple = |number: u32| {
-        let decision = if number % 2 == 0 { "D,B,,,," } else { "A,E,12,4210,10,38112" };
+        let decision = if number.is_multiple_of(2) { "D,B,,,," } else { "A,E,12,4210,10,38112" };
         format!("{},203.0.113.77,10.20.0.7,{},22,T,I,{decision}", 1_794_452_400 + number, 50_000 + number)
     };
     let group = |rule: &str, numbers: std::ops::Range<u32>| {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -232,8 +233,8 @@ impl Hunt<'_> {
             let admitted = read_file(object, reader, known, is_hashed, &mut |batch| {
                 self.progress.bytes.fetch_add(batch.read as u64, Ordering::Relaxed);
                 match offer(queue, batch, &shared_name, threads) {
-                    Ok(free) => free,
-                    Err(batch) => {
+                    ControlFlow::Continue(free) => free,
+                    ControlFlow::Break(batch) => {
                         if failure.is_ok() {
                             failure = worker.batch(&batch, name);
                         }
@@ -262,14 +263,14 @@ impl Hunt<'_> {
 }
 
 /// Puts a batch into the queue when there is room, for a used one; else gives it back.
-fn offer(queue: &Queue, batch: Batch, name: &Arc<str>, threads: usize) -> Result<Batch, Batch> {
+fn offer(queue: &Queue, batch: Batch, name: &Arc<str>, threads: usize) -> ControlFlow<Batch, Batch> {
     let mut waiting = lock(queue);
     if threads == 1 || waiting.ready.len() >= 2 * threads {
-        return Err(batch);
+        return ControlFlow::Break(batch);
     }
     waiting.ready.push_back((batch, Arc::clone(name)));
     let free = waiting.free.pop().unwrap_or_default();
     drop(waiting);
     queue.changed.notify_one();
-    Ok(free)
+    ControlFlow::Continue(free)
 }

@@ -98,8 +98,11 @@ pub(crate) fn fixtures(content: &Content) -> Result<Enrichments, Error> {
     Ok(Enrichments::new(filled))
 }
 
+/// A table that was read, or why it was not.
+pub(crate) type Tested = Result<(Declaration, Enrichments), ContentError>;
+
 /// The declarations of a content, each with the rows that it is tested with.
-pub(crate) fn tested(content: &Content) -> Vec<(String, Result<(Declaration, Enrichments), ContentError>)> {
+pub(crate) fn tested(content: &Content) -> Vec<(String, Tested)> {
     let test = |(name, text): (String, &String)| {
         let place = format!("enrichments/{name}/{DECLARATION}");
         let tested = Declaration::parse(&name, &place, text).and_then(|declaration| {

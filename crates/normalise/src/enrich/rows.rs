@@ -201,7 +201,8 @@ impl Reading<'_> {
         let needed = times.into_iter().filter(|_| self.is_timed).chain(self.section.key());
         for column in needed {
             // Windows for all events need no key.
-            if !is_there(column) && !(self.is_timed && self.section.key() == Some(column)) {
+            let is_key_of_times = self.is_timed && self.section.key() == Some(column);
+            if !is_there(column) && !is_key_of_times {
                 return lacks(self.own(column));
             }
         }
