@@ -302,7 +302,7 @@ fn texts_in_lists_are_lines_with_what_stands_around_them() {
 #[test]
 fn what_stands_inside_is_a_record_a_line_or_a_text_of_either() {
     let inner = "{\"version\":2,\"from\":\"203.0.113.7\",\"start\":1794448327}";
-    let kept = format!("{{\"tenant\":\"t\",{}", &inner[1..]);
+    let kept = format!("{{\"tenant\":\"t\",{}", inner.strip_prefix('{').unwrap());
     let wrapped = format!("{{\"tenant\":\"t\",\"version\":9,\"event\":{inner}}}");
     check_lines(wrapped.as_bytes(), None, &[("test/flow", &kept, "")]);
     // In base64, of either alphabet, with and without its end.
