@@ -1,15 +1,16 @@
-//! How fast the records of each log type become events, against those of CloudTrail in turn.
+//! How fast the files of each log type become events, against those of CloudTrail in turn.
 //!
-//! Records are the samples of the content, as one line each: read, shaped for the promoted columns, and
-//! cut out of their line where the log is text. Wrapped samples and exports are left out: what they cost more is
-//! paid before they are of a log.
+//! A file is what its vendor writes: an envelope where the log has one, else lines of JSON or of text. It is cut
+//! into records, which are read and shaped for the promoted columns. Records are the samples of the content;
+//! wrapped samples and exports are left out: what they cost more is paid before they are of a log.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use vigie_model::Event;
-use vigie_model::limits::RECORD_BYTES_MAX;
+use vigie_model::limits::{READ_BYTES, RECORD_BYTES_MAX};
 use vigie_normalise::{Mapping, Programme};
-use vigie_record::{Cut, LineSet, MadeLines, PathSet, Row, Walk};
+use vigie_record::{Cut, Cutter, LineSet, MadeLines, PathSet, Row, Walk};
 
 use crate::rows::{columns, cpu, pair};
 
@@ -27,10 +28,13 @@ struct Log {
     mapping: Mapping,
     programme: Programme,
     walk: Walk,
-    /// Lines of JSON, or lines of text with their header.
+    /// A file of as many records as a pass has.
+    file: Vec<u8>,
+    is_text: bool,
+    /// Its samples that are one record each, as one line of JSON.
     records: Vec<Vec<u8>>,
-    /// Texts of lines, with as many lines as there are records in a pass.
-    text: Option<Vec<u8>>,
+    /// Where lines of text are made, used again as the pipeline does.
+    made: Cell<MadeLines>,
 }
 
 impl Log {
@@ -39,67 +43,50 @@ impl Log {
         let mut wanted = columns();
         let programme = mapping.programme(&mut wanted);
         let walk = Walk::compile(&[programme.paths(), &PathSet::new()]);
-        let mut log = Log { mapping, programme, walk, records: Vec::new(), text: None };
         let mut samples: Vec<PathBuf> =
             std::fs::read_dir(folder.join("samples")).ok()?.flatten().map(|entry| entry.path()).collect();
         samples.sort();
+        let (mut records, mut text) = (Vec::new(), None);
         for sample in &samples {
             let bytes = std::fs::read(sample).ok()?;
             if sample.extension().is_some_and(|ending| ending == "json") {
                 let compact = vigie_record::compact(bytes.trim_ascii()).into_owned().into_bytes();
                 let (mut row, mut event) = (Row::new(), Event::default());
-                let is_record =
-                    log.walk.read(&compact, &mut row).is_ok() && log.programme.shape(&log.walk.view(&row, 0), &mut event);
-                if is_record {
-                    log.records.push(compact);
+                if walk.read(&compact, &mut row).is_ok() && programme.shape(&walk.view(&row, 0), &mut event) {
+                    records.push(compact);
                 }
-            } else if sample.extension().is_some_and(|ending| ending == "log") && log.records.is_empty() {
-                log.text = log.text.take().or_else(|| log.repeated(&bytes));
+            } else if sample.extension().is_some_and(|ending| ending == "log") && text.is_none() {
+                text = repeated(&bytes);
             }
         }
-        (log.text.is_some() || !log.records.is_empty()).then_some(log)
+        let is_text = text.is_some();
+        let file = text.or_else(|| (!records.is_empty()).then(|| file_of(&records, &mapping.envelope_keys)))?;
+        Some(Log { mapping, programme, walk, file, is_text, records, made: Cell::default() })
     }
 
-    /// A sample of lines with its last line as often as there are records in a pass.
-    fn repeated(&self, sample: &[u8]) -> Option<Vec<u8>> {
-        let text = sample.trim_ascii();
-        let last = text.rsplit(|byte| *byte == b'\n').next()?;
-        let mut whole = text.get(..text.len() - last.len())?.to_vec();
-        for _ in 0..RECORDS {
-            whole.extend_from_slice(last);
-            whole.push(b'\n');
-        }
-        Some(whole)
-    }
-
-    /// Maps one pass; gives how many events it was.
+    /// Maps one pass, a mebibyte at a time as a file is read; gives how many events it was.
     fn run(&self) -> usize {
-        let (mut event, mut count) = (Event::default(), 0);
-        if let Some(text) = &self.text {
-            let set = LineSet::new(&[(0, &self.mapping.lines)]);
-            let Some(mut cutter) = set.cutter(text, None, RECORD_BYTES_MAX) else {
-                return 0;
+        let set = LineSet::new(&[(0, &self.mapping.lines)]);
+        let mut lines = if self.is_text { set.cutter(&self.file, None, RECORD_BYTES_MAX) } else { None };
+        let mut json = Cutter::new(self.mapping.envelope_keys.clone(), RECORD_BYTES_MAX);
+        let (mut at, mut count, mut cuts, mut made) = (0, 0, Vec::new(), self.made.take());
+        while at < self.file.len() {
+            let end = (at + READ_BYTES).min(self.file.len());
+            let (buffer, is_end) = (&self.file[at..end], end == self.file.len());
+            cuts.clear();
+            made.clear();
+            at += match &mut lines {
+                Some(lines) => lines.cut(buffer, is_end, &mut cuts, &mut made).max(1),
+                None => json.cut(buffer, is_end, &mut cuts).max(1),
             };
-            // As a file is read: a mebibyte at a time.
-            let (mut at, mut cuts, mut made) = (0, Vec::new(), MadeLines::default());
-            while at < text.len() {
-                let end = (at + vigie_model::limits::READ_BYTES).min(text.len());
-                cuts.clear();
-                made.clear();
-                at += cutter.cut(&text[at..end], end == text.len(), &mut cuts, &mut made).max(1);
-                let (mut row, mut line_event) = (Row::new(), Event::default());
-                for number in (0..cuts.len()).filter(|number| matches!(cuts[*number], Cut::Record(_))) {
-                    if let Some(line) = made.get(number) {
-                        count += usize::from(self.one(line.record, &mut row, &mut line_event));
-                    }
-                }
+            let (mut row, mut event) = (Row::new(), Event::default());
+            for (number, cut) in cuts.iter().enumerate() {
+                let Cut::Record(range) = cut else { continue };
+                let record = made.get(number).map_or(&buffer[range.clone()], |line| line.record);
+                count += usize::from(self.one(record, &mut row, &mut event));
             }
-            return count;
         }
-        let mut row = Row::new();
-        for record in self.records.iter().cycle().take(RECORDS) {
-            count += usize::from(self.one(record, &mut row, &mut event));
-        }
+        self.made.replace(made);
         count
     }
 
@@ -108,13 +95,26 @@ impl Log {
         std::hint::black_box(&event);
         is_event
     }
+}
 
-    /// Bytes of one pass, as the log is written.
-    fn bytes(&self) -> usize {
-        match &self.text {
-            Some(text) => text.len(),
-            None => self.records.iter().cycle().take(RECORDS).map(|record| record.len() + 1).sum(),
-        }
+/// A sample of lines with its last line as often as there are records in a pass.
+fn repeated(sample: &[u8]) -> Option<Vec<u8>> {
+    let text = sample.trim_ascii();
+    let last = text.rsplit(|byte| *byte == b'\n').next()?;
+    let mut whole = text.get(..text.len() - last.len())?.to_vec();
+    for _ in 0..RECORDS {
+        whole.extend_from_slice(last);
+        whole.push(b'\n');
+    }
+    Some(whole)
+}
+
+/// Records in turn, as a file of their log.
+fn file_of(records: &[Vec<u8>], envelope_keys: &[String]) -> Vec<u8> {
+    let records: Vec<&[u8]> = records.iter().map(Vec::as_slice).cycle().take(RECORDS).collect();
+    match envelope_keys.first() {
+        Some(key) => [format!("{{\"{key}\":[").as_bytes(), &records.join(&b","[..]), b"]}"].concat(),
+        None => records.join(&b"\n"[..]),
     }
 }
 
@@ -152,7 +152,7 @@ pub fn run(only: Option<&str>) {
             continue;
         }
         let (theirs, ours) = pair(|| _ = std::hint::black_box(peer.run()), || _ = std::hint::black_box(log.run()));
-        let (bytes, peer_bytes) = (log.bytes() as f64, peer.bytes() as f64);
+        let (bytes, peer_bytes) = (log.file.len() as f64, peer.file.len() as f64);
         let by_event = (ours / count as f64) / (theirs / RECORDS as f64);
         let by_byte = (ours / bytes) / (theirs / peer_bytes);
         let is_small = SMALL.iter().any(|word| log.mapping.log.0.contains(word));

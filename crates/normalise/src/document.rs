@@ -11,7 +11,7 @@ use vigie_record::{Value, View};
 use crate::enrich::Enriching;
 use crate::expression::Expression;
 use crate::files::Field;
-use crate::function::{Function, evaluate};
+use crate::function::{Function, Scope, evaluate};
 use crate::passthrough::{Changes, join};
 use crate::programme::{Chosen, Programme};
 use crate::unread::{Consumed, Unread, each_unread};
@@ -53,7 +53,7 @@ impl Programme {
 
     /// The same with what is known beside the record.
     pub fn enriched_document(&self, row: &View<'_, '_>, raw: &[u8], enriching: Enriching<'_>) -> String {
-        let operation = self.operation(row);
+        let operation = self.operation(&Scope::new(row));
         let event =
             self.mapping.passthrough.as_ref().and_then(|passthrough| Some((passthrough, passthrough.event(row.record())?)));
         let mut root = event.map_or_else(Map::new, |(passthrough, event)| passthrough.root(event));
@@ -104,7 +104,7 @@ impl Programme {
     /// What the fields read of a record.
     pub(crate) fn consumed(&self, row: &View<'_, '_>) -> Consumed {
         let mut consumed = Consumed::default();
-        for field in self.fields_of(self.operation(row)) {
+        for field in self.fields_of(self.operation(&Scope::new(row))) {
             self.consume(field, !evaluate(&field.from, row).is_none(), row, &mut consumed);
         }
         consumed

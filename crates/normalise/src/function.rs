@@ -2,9 +2,11 @@
 //! a log that needs more gets Rust in its connector, not a bigger language here.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
+use std::rc::Rc;
 
 use vigie_model::{millis_of, parse_epoch, parse_time};
-use vigie_record::{Value, View, each_item, held, inside, made, paired};
+use vigie_record::{NamedObjects, SlotId, Value, View, each_item, held, inside, made, paired};
 
 use crate::expression::Expression;
 
@@ -153,26 +155,75 @@ fn check_bounds(pairs: &[Expression]) -> Result<(), String> {
     Err("`band` takes pairs of a bound and a value, with bounds that rise: band(x, 0, 1, '6.5', 2)".to_owned())
 }
 
+/// One record, for all the expressions over it.
+pub(crate) struct Scope<'v, 'r> {
+    row: &'v View<'v, 'r>,
+    /// The JSON that texts of the record hold, as far as it was asked for: unescaped and checked once.
+    held: RefCell<Vec<(SlotId, Option<Rc<[u8]>>)>>,
+    /// The objects of lists that `pick` was asked for, each by the text at one key.
+    named: RefCell<Vec<NamedList<'r>>>,
+}
+
+/// A slot, a key, and the objects of the list at the slot by their text at the key.
+type NamedList<'r> = (SlotId, &'r str, NamedObjects<'r>);
+
+impl<'v, 'r> Scope<'v, 'r> {
+    pub(crate) fn new(row: &'v View<'v, 'r>) -> Scope<'v, 'r> {
+        Scope { row, held: RefCell::default(), named: RefCell::default() }
+    }
+
+    pub(crate) fn row(&self) -> &'v View<'v, 'r> {
+        self.row
+    }
+
+    /// The JSON of an escaped text at a slot.
+    fn held(&self, slot: SlotId, text: &str) -> Option<Rc<[u8]>> {
+        let mut known = self.held.borrow_mut();
+        if let Some((_, json)) = known.iter().find(|(other, _)| *other == slot) {
+            return json.clone();
+        }
+        let json: Option<Rc<[u8]>> = held(text).map(Rc::from);
+        known.push((slot, json.clone()));
+        json
+    }
+
+    /// The first of some members that has a value, of the objects of a list whose key has a wanted text.
+    fn picked(&self, slot: SlotId, list: &'r [u8], key: &'r str, wanted: &str, members: &[Expression]) -> Option<Value<'r>> {
+        let mut known = self.named.borrow_mut();
+        let at = known.iter().position(|(of, by, _)| *of == slot && *by == key).unwrap_or_else(|| {
+            known.push((slot, key, NamedObjects::new(list)));
+            known.len() - 1
+        });
+        let (_, _, objects) = known.get_mut(at)?;
+        objects.find(key, |name| is_one_of(name, wanted), |object| first_inside(object, members))
+    }
+}
+
 /// The value of an expression for one record.
 pub(crate) fn evaluate<'r>(expression: &'r Expression, row: &View<'_, 'r>) -> Value<'r> {
+    within(expression, &Scope::new(row))
+}
+
+/// The value of one of several expressions over one record.
+pub(crate) fn within<'r>(expression: &'r Expression, scope: &Scope<'_, 'r>) -> Value<'r> {
     match expression {
-        Expression::Path(slot) => match row.get(*slot) {
+        Expression::Path(slot) => match scope.row.get(*slot) {
             Value::Null => Value::Absent,
             value => value,
         },
         Expression::Literal(text) => Value::Text(Cow::Borrowed(text)),
         Expression::Number(number) => Value::Int(*number),
-        Expression::Call(function, arguments) => call(*function, arguments, row),
+        Expression::Call(function, arguments) => call(*function, arguments, scope),
     }
 }
 
-fn call<'r>(function: Function, arguments: &'r [Expression], row: &View<'_, 'r>) -> Value<'r> {
-    let argument = |at: usize| arguments.get(at).map_or(Value::Absent, |inner| evaluate(inner, row));
+fn call<'r>(function: Function, arguments: &'r [Expression], scope: &Scope<'_, 'r>) -> Value<'r> {
+    let argument = |at: usize| arguments.get(at).map_or(Value::Absent, |inner| within(inner, scope));
     let literal = |at: usize| arguments.get(at).map_or("", Expression::literal);
     match function {
         Function::Text => match arguments {
-            [Expression::Path(slot)] => row.text(*slot).map_or(Value::Absent, Value::Text),
-            [Expression::Call(Function::First, choices)] => first_text(choices, row),
+            [Expression::Path(slot)] => scope.row.text(*slot).map_or(Value::Absent, Value::Text),
+            [Expression::Call(Function::First, choices)] => first_text(choices, scope),
             _ => text(argument(0)),
         },
         Function::Integer => match argument(0) {
@@ -204,21 +255,21 @@ fn call<'r>(function: Function, arguments: &'r [Expression], row: &View<'_, 'r>)
             let missing = is_empty(&first) || first == Value::Bool(false);
             if missing == (function == Function::WhenMissing) { argument(1) } else { Value::Absent }
         }
-        Function::Choose => choose(&argument(0), arguments, row),
+        Function::Choose => choose(arguments, scope),
         Function::AfterLast => map_text(argument(0), |text| after_last(text, literal(1))),
         Function::BeforeFirst => map_text(argument(0), |text| text.split_once(literal(1)).map(|(head, _)| head)),
-        Function::Part => map_text(argument(0), |text| text.split(literal(1)).nth(number(arguments, 2))),
+        Function::Part => map_text(argument(0), |text| part(text, literal(1), number(arguments, 2))),
         Function::Item => item(argument(0), number(arguments, 1)),
         Function::Lower | Function::Upper => match argument(0) {
-            Value::Text(text) if function == Function::Lower => Value::Text(Cow::Owned(text.to_lowercase())),
+            Value::Text(text) if function == Function::Lower => Value::Text(lower(text)),
             Value::Text(text) => Value::Text(Cow::Owned(text.to_uppercase())),
             _ => Value::Absent,
         },
-        Function::Join => join(arguments, row),
-        Function::Json => json(argument(0), literal(1)),
-        Function::Pick => pick(argument(0), arguments),
-        Function::Pairs => pairs(argument(0), arguments),
-        Function::Band => band(&argument(0), arguments, row),
+        Function::Join => join(arguments, scope),
+        Function::Json => json(arguments, scope),
+        Function::Pick => pick(arguments, scope),
+        Function::Pairs => pairs(arguments, scope),
+        Function::Band => band(&argument(0), arguments, scope),
         Function::Added => added(argument(0), &argument(1), literal(2), literal(3)),
         Function::Each => Value::Absent,
         Function::Outcome => {
@@ -230,14 +281,14 @@ fn call<'r>(function: Function, arguments: &'r [Expression], row: &View<'_, 'r>)
 }
 
 /// The first of several expressions that has a value, as text: mostly of plain paths.
-fn first_text<'r>(choices: &'r [Expression], row: &View<'_, 'r>) -> Value<'r> {
+fn first_text<'r>(choices: &'r [Expression], scope: &Scope<'_, 'r>) -> Value<'r> {
     for choice in choices {
         if let Expression::Path(slot) = choice
-            && let Some(text) = row.text(*slot)
+            && let Some(text) = scope.row.text(*slot)
         {
             return Value::Text(text);
         }
-        let value = evaluate(choice, row);
+        let value = within(choice, scope);
         if !is_empty(&value) {
             return text(value);
         }
@@ -258,7 +309,13 @@ fn one_of<'r>(function: Function, value: &Value<'r>, arguments: &[Expression]) -
     Value::Bool(arguments.iter().skip(1).any(hit))
 }
 
-fn choose<'r>(value: &Value<'r>, arguments: &'r [Expression], row: &View<'_, 'r>) -> Value<'r> {
+fn choose<'r>(arguments: &'r [Expression], scope: &Scope<'_, 'r>) -> Value<'r> {
+    let value = match arguments.first() {
+        // As the record writes it: a number is not read to be written again.
+        Some(Expression::Path(slot)) => scope.row.text(*slot).map_or(Value::Absent, Value::Text),
+        Some(of) => within(of, scope),
+        None => Value::Absent,
+    };
     let Some(text) = value.text() else {
         return Value::Absent;
     };
@@ -267,16 +324,16 @@ fn choose<'r>(value: &Value<'r>, arguments: &'r [Expression], row: &View<'_, 'r>
         if let [Expression::Literal(wanted), then] = pair
             && *text == **wanted
         {
-            return evaluate(then, row);
+            return within(then, scope);
         }
     }
     Value::Absent
 }
 
-fn join<'r>(arguments: &'r [Expression], row: &View<'_, 'r>) -> Value<'r> {
+fn join<'r>(arguments: &'r [Expression], scope: &Scope<'_, 'r>) -> Value<'r> {
     let mut joined = String::new();
     for argument in arguments {
-        match (argument, text(evaluate(argument, row))) {
+        match (argument, text(within(argument, scope))) {
             (Expression::Literal(part), _) => joined.push_str(part),
             (_, Value::Text(part)) => joined.push_str(&part),
             _ => return Value::Absent,
@@ -285,74 +342,91 @@ fn join<'r>(arguments: &'r [Expression], row: &View<'_, 'r>) -> Value<'r> {
     Value::Text(Cow::Owned(joined))
 }
 
-fn json<'r>(value: Value<'r>, path: &str) -> Value<'r> {
-    look(value, |json| match (path, json.first()) {
+fn json<'r>(arguments: &'r [Expression], scope: &Scope<'_, 'r>) -> Value<'r> {
+    let path = arguments.get(1).map_or("", Expression::literal);
+    // What stands in an object of the record was read with it.
+    if let [Expression::Path(slot), _, Expression::Path(inner)] = arguments
+        && matches!(scope.row.get(*slot), Value::Object(_))
+    {
+        return Some(scope.row.get(*inner)).filter(|value| !value.is_none()).unwrap_or(Value::Absent);
+    }
+    look(arguments, scope, |json| match (path, json.first()) {
         ("", Some(b'{')) => Some(Value::Object(json)),
         ("", _) => Some(Value::List(json)),
         _ => inside(json, path),
     })
 }
 
-fn pick<'r>(value: Value<'r>, arguments: &[Expression]) -> Value<'r> {
+fn pick<'r>(arguments: &'r [Expression], scope: &Scope<'_, 'r>) -> Value<'r> {
     let [_, key, wanted, members @ ..] = arguments else {
         return Value::Absent;
     };
-    look(value, |json| picked(json, key.literal(), wanted.literal(), members))
-}
-
-/// The first of some members that has a value, of the first object in a list whose key has the wanted
-/// text.
-fn picked<'t>(list: &'t [u8], key: &str, wanted: &str, members: &[Expression]) -> Option<Value<'t>> {
-    let mut found = None;
-    if list.first() == Some(&b'[') {
-        each_item(list, &mut |item| {
-            if found.is_none()
-                && let Value::Object(object) = item
-                && is_named(object, key, wanted)
-            {
-                found = members.iter().find_map(|member| inside(object, member.literal()));
-            }
-        });
+    if let Some(Expression::Path(slot)) = arguments.first()
+        && let Value::List(list) = scope.row.get(*slot)
+    {
+        return scope.picked(*slot, list, key.literal(), wanted.literal(), members).unwrap_or(Value::Absent);
     }
-    found
+    look(arguments, scope, |json| {
+        let is_wanted = |name: &str| is_one_of(name, wanted.literal());
+        NamedObjects::new(json).find(key.literal(), is_wanted, |object| first_inside(object, members))
+    })
 }
 
-fn pairs<'r>(value: Value<'r>, arguments: &[Expression]) -> Value<'r> {
+fn first_inside<'t>(object: &'t [u8], members: &[Expression]) -> Option<Value<'t>> {
+    members.iter().find_map(|member| inside(object, member.literal()))
+}
+
+/// Whether a text is one of several with `|` between.
+fn is_one_of(text: &str, wanted: &str) -> bool {
+    text == wanted || (wanted.contains('|') && wanted.split('|').any(|wanted| text == wanted))
+}
+
+fn pairs<'r>(arguments: &'r [Expression], scope: &Scope<'_, 'r>) -> Value<'r> {
     let [_, name, values @ ..] = arguments else {
         return Value::Absent;
     };
     let values: Vec<&str> = values.iter().map(Expression::literal).collect();
-    look(value, |json| if json.first() == Some(&b'[') { paired(json, name.literal(), &values) } else { None })
+    look(arguments, scope, |json| if json.first() == Some(&b'[') { paired(json, name.literal(), &values) } else { None })
 }
 
-/// Whether the key of an object has the wanted text.
+/// Whether the key of an object has a wanted text.
 pub(crate) fn is_named(object: &[u8], key: &str, wanted: &str) -> bool {
-    inside(object, key).is_some_and(|value| value.text().is_some_and(|text| text == wanted))
+    inside(object, key).is_some_and(|value| value.text().is_some_and(|text| is_one_of(&text, wanted)))
 }
 
-/// What `find` gives for the JSON of an object, of a list, or of a text that holds one. What stands in
-/// the record is not copied.
-fn look<'r>(value: Value<'r>, find: impl for<'t> Fn(&'t [u8]) -> Option<Value<'t>>) -> Value<'r> {
-    let found = match value {
-        Value::Object(json) | Value::List(json) => find(json),
-        Value::Json(json) => find(&json).map(made),
-        Value::Text(Cow::Borrowed(text)) => held(text).and_then(&find).map(|found| match found {
+/// What `find` gives for the JSON of an object, of a list, or of a text that holds one: the first of some
+/// arguments. What stands in the record is not copied.
+fn look<'r>(
+    arguments: &'r [Expression],
+    scope: &Scope<'_, 'r>,
+    find: impl for<'t> Fn(&'t [u8]) -> Option<Value<'t>>,
+) -> Value<'r> {
+    let Some(from) = arguments.first() else {
+        return Value::Absent;
+    };
+    let found = match (within(from, scope), from) {
+        (Value::Object(json) | Value::List(json), _) => find(json),
+        (Value::Json(json), _) => find(&json).map(made),
+        (Value::Text(Cow::Borrowed(text)), _) => held(text).and_then(&find).map(|found| match found {
             Value::Text(_) => found,
             found => made(found),
         }),
-        Value::Text(Cow::Owned(text)) => held(&text).and_then(&find).map(made),
+        (Value::Text(Cow::Owned(text)), Expression::Path(slot)) => {
+            scope.held(*slot, &text).and_then(|json| find(&json).map(made))
+        }
+        (Value::Text(Cow::Owned(text)), _) => held(&text).and_then(&find).map(made),
         _ => None,
     };
     found.unwrap_or(Value::Absent)
 }
 
-fn band<'r>(value: &Value<'r>, arguments: &'r [Expression], row: &View<'_, 'r>) -> Value<'r> {
+fn band<'r>(value: &Value<'r>, arguments: &'r [Expression], scope: &Scope<'_, 'r>) -> Value<'r> {
     let Some(number) = value.number().filter(|number| number.is_finite()) else {
         return Value::Absent;
     };
     let is_reached = |pair: &&[Expression]| pair.first().and_then(Expression::bound).is_some_and(|bound| bound <= number);
     match arguments.get(1..).unwrap_or_default().chunks_exact(2).take_while(is_reached).last() {
-        Some([_, then]) => evaluate(then, row),
+        Some([_, then]) => within(then, scope),
         _ => Value::Absent,
     }
 }
@@ -436,6 +510,23 @@ fn map_text<'r>(value: Value<'r>, part: impl for<'s> Fn(&'s str) -> Option<&'s s
         Value::Text(Cow::Owned(text)) => part(&text).map_or(Value::Absent, |part| Value::Text(Cow::Owned(part.to_owned()))),
         _ => Value::Absent,
     }
+}
+
+/// Part `number` of a text between separators, counted from 0.
+fn part<'t>(text: &'t str, separator: &str, number: usize) -> Option<&'t str> {
+    let [byte] = separator.as_bytes() else {
+        return text.split(separator).nth(number);
+    };
+    let mut rest = text;
+    for _ in 0..number {
+        rest = rest.get(memchr::memchr(*byte, rest.as_bytes())? + 1..)?;
+    }
+    rest.get(..memchr::memchr(*byte, rest.as_bytes()).unwrap_or(rest.len()))
+}
+
+/// A text in lower case; one that is so already is not copied.
+fn lower(text: Cow<'_, str>) -> Cow<'_, str> {
+    if text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) { text } else { text.to_lowercase().into() }
 }
 
 fn after_last<'t>(text: &'t str, literal: &str) -> Option<&'t str> {

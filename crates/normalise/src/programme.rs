@@ -5,7 +5,7 @@ use vigie_record::{PathSet, Row, SlotId, Value, View, Walk};
 
 use crate::expression::Expression;
 use crate::files::{Field, Given, Mapping, PrincipalFields};
-use crate::function::{Function, evaluate};
+use crate::function::{Function, Scope, evaluate, within};
 use crate::operations::Operation;
 
 /// How the value of one wanted path comes about.
@@ -132,6 +132,7 @@ impl Mapping {
         let mut sources: Vec<Source> = wanted.iter().map(|path| mapping.source(path, &mut paths)).collect();
         let shares = share(&mut sources);
         sources.iter_mut().for_each(Source::simplify);
+        sources.iter_mut().for_each(|source| source.read_inside(&mut paths));
         let time = match mapping.fields.iter().find(|field| field.to == "time") {
             Some(field) => field.from.clone(),
             None => Expression::Call(Function::TimeMs, vec![Expression::Path(paths.intern(&mapping.identity.time))]),
@@ -282,7 +283,8 @@ impl Programme {
     pub fn shape_at<'r>(&'r self, row: &View<'_, 'r>, event: &mut Event<'r>, occurred: i64) {
         event.more.clear();
         event.values.resize(self.sources.len(), None);
-        let operation = self.operation(row);
+        let scope = Scope::new(row);
+        let operation = self.operation(&scope);
         for (number, (place, source)) in event.values.iter_mut().zip(&self.sources).enumerate() {
             *place = match source {
                 Source::Text(slot) => row.text(*slot).map(Value::Text),
@@ -307,7 +309,7 @@ impl Programme {
                     });
                     first
                 }
-                source => Some(value(source, &operation, row)).filter(|value| !matches!(value, Value::Absent)),
+                source => Some(value(source, &operation, &scope)).filter(|value| !matches!(value, Value::Absent)),
             };
         }
         for &(to, from) in &self.shares {
@@ -342,9 +344,10 @@ impl Programme {
 
     /// What the operation of a record is: the table's row, or its fallback when the record lacks
     /// what the row's class requires, with what the record says itself.
-    pub(crate) fn operation(&self, row: &View<'_, '_>) -> Chosen<'_> {
+    pub(crate) fn operation<'m: 'r, 'r>(&'m self, scope: &Scope<'_, 'r>) -> Chosen<'m> {
+        let row = scope.row();
         let operation = self.mapping.operations.of(row);
-        let lacks = |(class, wanted): &&(u32, Expression)| *class == operation.class_uid && evaluate(wanted, row).is_none();
+        let lacks = |(class, wanted): &&'m (u32, Expression)| *class == operation.class_uid && within(wanted, scope).is_none();
         let operation = match &operation.otherwise {
             Some(fallback) if self.mapping.requires.iter().find(lacks).is_some() => fallback,
             _ => operation,
@@ -500,6 +503,12 @@ impl Programme {
 }
 
 impl Source {
+    fn read_inside(&mut self, paths: &mut PathSet) {
+        if let Source::Fields(fields) = self {
+            fields.iter_mut().for_each(|(_, expression)| read_inside(expression, paths));
+        }
+    }
+
     /// Says by itself what needs no expression.
     fn simplify(&mut self) {
         let Source::Fields(fields) = self else {
@@ -518,6 +527,20 @@ impl Source {
             }
             _ => {}
         }
+    }
+}
+
+/// Has what stands in an object read with the record: `json(a, 'b')` gets the slot of `a.b`.
+fn read_inside(expression: &mut Expression, paths: &mut PathSet) {
+    let Expression::Call(function, arguments) = expression else {
+        return;
+    };
+    if let (Function::Json, [Expression::Path(slot), Expression::Literal(path)]) = (*function, arguments.as_slice())
+        && let Some(inner) = paths.path(*slot).map(|object| format!("{object}.{path}"))
+    {
+        arguments.push(Expression::Path(paths.intern(&inner)));
+    } else if *function != Function::Each {
+        arguments.iter_mut().for_each(|argument| read_inside(argument, paths));
     }
 }
 
@@ -555,27 +578,27 @@ fn is_nobody(principal: &Principal) -> bool {
     principal.credential.is_empty() && principal.uid.is_empty()
 }
 
-fn value<'r>(source: &'r Source, operation: &Chosen<'r>, row: &View<'_, 'r>) -> Value<'r> {
+fn value<'r>(source: &'r Source, operation: &Chosen<'r>, scope: &Scope<'_, 'r>) -> Value<'r> {
     let integer = |number: u32| Value::Int(i64::from(number));
     match source {
         Source::Verb => Value::Text(operation.verb.into()),
-        Source::Target => named(operation.row.target.as_ref(), row),
-        Source::Peer => named(operation.row.peer.as_ref(), row),
+        Source::Target => named(operation.row.target.as_ref(), scope),
+        Source::Peer => named(operation.row.peer.as_ref(), scope),
         Source::ClassUid => integer(operation.class_uid),
         Source::CategoryUid => integer(operation.category_uid()),
         Source::ActivityId => integer(operation.activity_id),
         Source::TypeUid => Value::Int(operation.type_uid()),
         Source::Fields(fields) => {
             let applies = fields.iter().filter(|(class, _)| class.is_none_or(|class| class == operation.class_uid));
-            applies.map(|(_, expression)| evaluate(expression, row)).find(|value| !value.is_none()).unwrap_or(Value::Absent)
+            applies.map(|(_, expression)| within(expression, scope)).find(|value| !value.is_none()).unwrap_or(Value::Absent)
         }
         _ => Value::Absent,
     }
 }
 
 /// What an operation's expression names: a text, or the first member of a list.
-fn named<'r>(expression: Option<&'r Expression>, row: &View<'_, 'r>) -> Value<'r> {
-    match expression.map_or(Value::Absent, |expression| evaluate(expression, row)) {
+fn named<'r>(expression: Option<&'r Expression>, scope: &Scope<'_, 'r>) -> Value<'r> {
+    match expression.map_or(Value::Absent, |expression| within(expression, scope)) {
         Value::Null | Value::Object(_) => Value::Absent,
         Value::List(bytes) => {
             let mut first = Value::Absent;

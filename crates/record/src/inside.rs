@@ -1,8 +1,9 @@
 //! What stands inside JSON that one value is: an object or a list of a record, or a text that holds one.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use crate::json::{checked_end, each_item, each_member, write_text};
+use crate::json::{Items, cell, checked_end, each_item, each_member, items, members, unescape, write_text};
 use crate::value::Value;
 use crate::walk::depth_max;
 
@@ -21,33 +22,69 @@ pub fn inside<'t>(json: &'t [u8], path: &str) -> Option<Value<'t>> {
 
 fn below<'t>(json: &'t [u8], path: &str, depth: usize) -> Option<Value<'t>> {
     let depth = depth.checked_sub(1)?;
-    let mut found = None;
     match json.first()? {
-        b'{' => each_member(json, &mut |key, value| {
-            if found.is_none() {
-                found = member(&key, value, path, depth);
-            }
-        }),
-        b'[' => each_item(json, &mut |item| {
-            if found.is_none()
-                && let Value::List(inner) | Value::Object(inner) = item
-            {
-                found = below(inner, path, depth);
-            }
-        }),
-        _ => {}
+        b'{' => members(json).find_map(|(key, raw)| member(key, raw, path, depth)),
+        b'[' => items(json).filter(|item| matches!(item.first(), Some(b'{' | b'['))).find_map(|item| below(item, path, depth)),
+        _ => None,
     }
-    found
 }
 
-fn member<'t>(key: &str, value: Value<'t>, path: &str, depth: usize) -> Option<Value<'t>> {
-    let rest = path.strip_prefix(key)?;
+fn member<'t>(key: &[u8], raw: &'t [u8], path: &str, depth: usize) -> Option<Value<'t>> {
+    let rest = if key.contains(&b'\\') {
+        path.strip_prefix(&*unescape(std::str::from_utf8(key).ok()?))?
+    } else if path.as_bytes().starts_with(key) {
+        path.get(key.len()..)?
+    } else {
+        return None;
+    };
     if rest.is_empty() {
-        return Some(value).filter(|value| !value.is_none());
+        return Some(cell(raw).value()).filter(|value| !value.is_none());
     }
-    match value {
-        Value::List(inner) | Value::Object(inner) => below(inner, rest.strip_prefix('.')?, depth),
+    match raw.first() {
+        Some(b'{' | b'[') => below(raw, rest.strip_prefix('.')?, depth),
         _ => None,
+    }
+}
+
+/// The objects of a list that were looked through for texts at one key, as far as that was needed.
+#[derive(Debug, Clone)]
+pub struct NamedObjects<'r> {
+    rest: Items<'r>,
+    known: Vec<(Cow<'r, str>, &'r [u8])>,
+}
+
+impl<'r> NamedObjects<'r> {
+    /// Those of a list, given as JSON; none of what is no list.
+    pub fn new(list: &'r [u8]) -> NamedObjects<'r> {
+        NamedObjects { rest: items(if list.first() == Some(&b'[') { list } else { b"[]" }), known: Vec::new() }
+    }
+
+    /// The first value that `find` has for an object whose text at the key is a wanted one. The key is the same
+    /// in every call.
+    pub fn find<T>(&mut self, key: &str, is_wanted: impl Fn(&str) -> bool, find: impl Fn(&'r [u8]) -> Option<T>) -> Option<T> {
+        let found = self.known.iter().filter(|(name, _)| is_wanted(name)).find_map(|(_, object)| find(object));
+        if found.is_some() {
+            return found;
+        }
+        for object in self.rest.by_ref().filter(|item| item.first() == Some(&b'{')) {
+            let Some(name) = inside(object, key).and_then(scalar_text) else {
+                continue;
+            };
+            let found = if is_wanted(&name) { find(object) } else { None };
+            self.known.push((name, object));
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
+    }
+}
+
+fn scalar_text(value: Value<'_>) -> Option<Cow<'_, str>> {
+    match value {
+        Value::Text(text) => Some(text),
+        Value::Object(_) => None,
+        value => value.text().map(|text| Cow::Owned(text.into_owned())),
     }
 }
 

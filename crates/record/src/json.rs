@@ -253,8 +253,24 @@ fn checked_container(bytes: &[u8], start: usize, close: u8, depth: usize) -> Opt
 /// Writes a text as a JSON string; what is no UTF-8 becomes U+FFFD.
 pub(crate) fn write_text(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
-    let text = String::from_utf8_lossy(text);
-    let mut rest = text.as_bytes();
+    if is_plain(text) {
+        out.extend_from_slice(text);
+    } else if let Ok(text) = simdutf8::basic::from_utf8(text) {
+        write_escaped(text.as_bytes(), out);
+    } else {
+        write_escaped(String::from_utf8_lossy(text).as_bytes(), out);
+    }
+    out.push(b'"');
+}
+
+/// Whether a text is ASCII that can stand in a JSON string as it is.
+fn is_plain(text: &[u8]) -> bool {
+    // No early end, so that many bytes are looked at together.
+    text.iter().fold(true, |is_plain, &byte| is_plain & (byte >= b' ') & (byte < 0x80) & (byte != b'"') & (byte != b'\\'))
+}
+
+fn write_escaped(text: &[u8], out: &mut Vec<u8>) {
+    let mut rest = text;
     let is_special = |byte: &u8| *byte < 0x20 || matches!(byte, b'"' | b'\\');
     while let Some((head, byte, tail)) =
         rest.iter().position(is_special).and_then(|at| Some((rest.get(..at)?, *rest.get(at)?, rest.get(at + 1..)?)))
@@ -270,7 +286,6 @@ pub(crate) fn write_text(text: &[u8], out: &mut Vec<u8>) {
         rest = tail;
     }
     out.extend_from_slice(rest);
-    out.push(b'"');
 }
 
 #[inline]
@@ -285,46 +300,80 @@ pub(crate) fn skip_space(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Calls `visit` with the raw text of each member of a JSON array (given with its brackets).
-pub fn each_item<'r>(list: &'r [u8], visit: &mut dyn FnMut(Value<'r>)) {
-    let mut at = skip_space(list, 1);
-    while let Some(&byte) = list.get(at) {
-        if byte == b']' {
-            return;
+/// The items of a JSON array (given with its brackets), not decoded.
+#[derive(Debug, Clone)]
+pub(crate) struct Items<'r> {
+    list: &'r [u8],
+    at: usize,
+}
+
+pub(crate) fn items(list: &[u8]) -> Items<'_> {
+    Items { list, at: skip_space(list, 1) }
+}
+
+impl<'r> Iterator for Items<'r> {
+    type Item = &'r [u8];
+
+    fn next(&mut self) -> Option<&'r [u8]> {
+        if matches!(self.list.get(self.at), None | Some(b']')) {
+            return None;
         }
-        let end = value_end(list, at);
-        if let Some(raw) = list.get(at..end) {
-            visit(cell(raw).value());
-        }
-        at = skip_space(list, end);
-        if list.get(at) == Some(&b',') {
-            at = skip_space(list, at + 1);
-        } else {
-            return;
-        }
+        let end = value_end(self.list, self.at);
+        let raw = self.list.get(self.at..end);
+        self.at = behind_comma(self.list, end);
+        raw
     }
+}
+
+/// Where the next item or member begins; behind the end when there is no comma.
+fn behind_comma(bytes: &[u8], end: usize) -> usize {
+    let at = skip_space(bytes, end);
+    if bytes.get(at) == Some(&b',') { skip_space(bytes, at + 1) } else { bytes.len() }
+}
+
+/// The members of a JSON object (given with its braces), not decoded: the key without its quotes.
+pub(crate) struct Members<'r> {
+    object: &'r [u8],
+    at: usize,
+}
+
+pub(crate) fn members(object: &[u8]) -> Members<'_> {
+    Members { object, at: skip_space(object, 1) }
+}
+
+impl<'r> Iterator for Members<'r> {
+    type Item = (&'r [u8], &'r [u8]);
+
+    fn next(&mut self) -> Option<(&'r [u8], &'r [u8])> {
+        let object = self.object;
+        if object.get(self.at) != Some(&b'"') {
+            return None;
+        }
+        let key_end = value_end(object, self.at);
+        let key = object.get(self.at + 1..key_end.saturating_sub(1))?;
+        let colon = skip_space(object, key_end);
+        if object.get(colon) != Some(&b':') {
+            return None;
+        }
+        let begin = skip_space(object, colon + 1);
+        let end = value_end(object, begin);
+        let raw = object.get(begin..end)?;
+        self.at = behind_comma(object, end);
+        Some((key, raw))
+    }
+}
+
+/// Calls `visit` with each item of a JSON array (given with its brackets).
+pub fn each_item<'r>(list: &'r [u8], visit: &mut dyn FnMut(Value<'r>)) {
+    items(list).for_each(|raw| visit(cell(raw).value()));
 }
 
 /// Calls `visit` with key and value of each member of a JSON object (given with its braces).
 pub fn each_member<'r>(object: &'r [u8], visit: &mut dyn FnMut(Cow<'r, str>, Value<'r>)) {
-    let mut at = skip_space(object, 1);
-    while object.get(at) == Some(&b'"') {
-        let key_end = value_end(object, at);
-        let key = object.get(at + 1..key_end.saturating_sub(1)).and_then(|key| std::str::from_utf8(key).ok());
-        at = skip_space(object, key_end);
-        if object.get(at) != Some(&b':') {
-            return;
-        }
-        at = skip_space(object, at + 1);
-        let end = value_end(object, at);
-        if let (Some(key), Some(raw)) = (key, object.get(at..end)) {
+    for (key, raw) in members(object) {
+        if let Ok(key) = std::str::from_utf8(key) {
             visit(unescape(key), cell(raw).value());
         }
-        at = skip_space(object, end);
-        if object.get(at) != Some(&b',') {
-            return;
-        }
-        at = skip_space(object, at + 1);
     }
 }
 

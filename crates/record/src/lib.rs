@@ -27,7 +27,7 @@ pub use around::{TextLists, with_members};
 pub use csv::{Cells, Made, TableCutter, each_row};
 pub use cut::{Cut, Cutter, Shape};
 pub use hash::text as hash_text;
-pub use inside::{held, inside, made, paired};
+pub use inside::{NamedObjects, held, inside, made, paired};
 pub use json::{compact, each_item, each_leaf, each_member, unescape, value_end};
 pub use lines::{
     CellLine, FieldCheck, FieldKind, FieldParts, JoinedField, LineCutter, LineField, LineForm, LineForms, LineHeader, LineReader,

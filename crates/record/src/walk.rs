@@ -328,7 +328,7 @@ impl<'r> Reader<'_, 'r> {
     #[inline]
     fn edge(&self, node: u32, key: &[u8], ends: Ends) -> Option<(u32, Target)> {
         let found = self.walk.edge(node, key, ends);
-        if found.is_some() || !self.escapes { found } else { self.escaped_edge(node, key) }
+        if found.is_some() || !self.escapes || !key.contains(&b'\\') { found } else { self.escaped_edge(node, key) }
     }
 
     #[cold]

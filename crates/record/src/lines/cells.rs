@@ -94,6 +94,11 @@ impl Style {
         self.absent.iter().any(|absent| absent.as_bytes() == cell)
     }
 
+    /// Whether no cell of a line stands in quotes or brackets.
+    fn is_bare(&self, line: &[u8]) -> bool {
+        (self.quote == Quote::None || memchr(b'"', line).is_none()) && (!self.has_brackets || memchr(b'[', line).is_none())
+    }
+
     /// The cell at `at`, and where what follows it begins. None when a quote is never closed.
     fn cell(&self, line: &[u8], at: usize) -> Option<(Span, usize)> {
         let rest = line.get(at..)?;
@@ -252,16 +257,16 @@ impl Layout {
     /// Finds the cells of a line; false when they are too few or too many, or one does not look as it must.
     fn split(&self, style: &Style, line: &[u8], spans: &mut Vec<Span>) -> bool {
         spans.clear();
+        if style.is_bare(line) {
+            return self.split_bare(style, line, spans);
+        }
         let mut at = 0;
         loop {
             let Some((span, next)) = style.cell(line, at) else {
                 return false;
             };
-            if let Some(check) = self.cells.get(spans.len()).and_then(|cell| cell.check.as_ref()) {
-                let text = span.of(line);
-                if !check.passes(text) && !style.is_absent(text) {
-                    return false;
-                }
+            if !self.fits(style, spans.len(), span.of(line)) {
+                return false;
             }
             spans.push(span);
             match line.get(next) {
@@ -270,6 +275,25 @@ impl Layout {
                 Some(_) => return false,
             }
         }
+    }
+
+    /// The same for a line in which every separator ends a cell.
+    fn split_bare(&self, style: &Style, line: &[u8], spans: &mut Vec<Span>) -> bool {
+        let mut start = 0;
+        for end in memchr_iter(style.separator, line).chain([line.len()]) {
+            if spans.len() >= self.cells_max || !self.fits(style, spans.len(), line.get(start..end).unwrap_or_default()) {
+                return false;
+            }
+            spans.push(Span { begin: start, start, end, is_quoted: false, is_escaped: false });
+            start = end + 1;
+        }
+        spans.len() >= self.cells_min
+    }
+
+    /// Whether a cell looks as the one at this place must.
+    fn fits(&self, style: &Style, place: usize, text: &[u8]) -> bool {
+        let check = self.cells.get(place).and_then(|cell| cell.check.as_ref());
+        check.is_none_or(|check| check.passes(text) || style.is_absent(text))
     }
 
     fn write(&self, style: &Style, line: &[u8], scratch: &mut Scratch, out: &mut Vec<u8>) {
