@@ -53,6 +53,10 @@ impl Programme {
 
     /// The same with what is known beside the record.
     pub fn enriched_document(&self, row: &View<'_, '_>, raw: &[u8], enriching: Enriching<'_>) -> String {
+        self.wholly(row, |row| self.document_of_whole(row, raw, enriching))
+    }
+
+    fn document_of_whole(&self, row: &View<'_, '_>, raw: &[u8], enriching: Enriching<'_>) -> String {
         let operation = self.operation(&Scope::new(row));
         let event =
             self.mapping.passthrough.as_ref().and_then(|passthrough| Some((passthrough, passthrough.event(row.record())?)));
@@ -97,7 +101,7 @@ impl Programme {
     /// Notes what a field reads of the record.
     fn consume(&self, field: &Field, has_value: bool, row: &View<'_, '_>, consumed: &mut Consumed) {
         if has_value || matches!(field.from, Expression::Call(Function::Each, _)) {
-            field.from.each_read(&mut |read| consumed.add(read, self.paths(), row));
+            field.from.each_read(&mut |read| consumed.add(read, self.whole_paths(), row));
         }
     }
 

@@ -102,6 +102,19 @@ impl Expression {
         }
     }
 
+    /// Calls `visit` with every slot of the record that the value comes from.
+    pub(crate) fn each_slot(&self, visit: &mut dyn FnMut(SlotId)) {
+        match self {
+            Expression::Path(slot) => visit(*slot),
+            // Paths inside `each` begin at the member.
+            Expression::Call(Function::Each, arguments) => {
+                arguments.iter().take(1).for_each(|list| list.each_slot(visit));
+            }
+            Expression::Call(_, arguments) => arguments.iter().for_each(|argument| argument.each_slot(visit)),
+            Expression::Literal(_) | Expression::Number(_) => {}
+        }
+    }
+
     /// The number that a bound of `band` is.
     pub(crate) fn bound(&self) -> Option<f64> {
         match self {

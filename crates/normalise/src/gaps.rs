@@ -100,6 +100,10 @@ impl Gaps {
 impl Programme {
     /// Adds to `gaps` what the mapping leaves unread of a record: what its document has under `unmapped`.
     pub fn note_gaps(&self, row: &View<'_, '_>, gaps: &mut Gaps) {
+        self.wholly(row, |row| self.note_gaps_of_whole(row, gaps));
+    }
+
+    fn note_gaps_of_whole(&self, row: &View<'_, '_>, gaps: &mut Gaps) {
         gaps.records += 1;
         each_leaf(&mut String::new(), &Value::Object(row.record()), &mut |_, text| {
             gaps.values += 1;

@@ -232,6 +232,20 @@ impl Operations {
         Some(Named { service, operation, is_default: !(is_overridden || is_known || is_foreign), is_read })
     }
 
+    /// Calls `visit` with every slot that what an operation is comes from.
+    pub(crate) fn each_slot(&self, visit: &mut dyn FnMut(SlotId)) {
+        let foreign = self.foreign.iter().flat_map(|(service, operation, _)| [service, operation]);
+        [&self.service, &self.operation].into_iter().chain(foreign).for_each(|key| key.each_slot(visit));
+        self.overriding.iter().for_each(|(slot, ..)| visit(*slot));
+        let rows = self.rows.values().flat_map(HashMap::values).chain(self.words.iter().map(|(_, row)| row));
+        for row in rows.chain([&self.other]).chain(self.overriding.iter().map(|(_, _, row)| row)) {
+            let fallback = row.otherwise.as_deref();
+            for named in [Some(row), fallback].into_iter().flatten().flat_map(|row| [&row.target, &row.peer]) {
+                named.iter().for_each(|expression| expression.each_slot(visit));
+            }
+        }
+    }
+
     /// Every class that a row gives.
     pub(crate) fn classes(&self) -> impl Iterator<Item = u32> {
         let rows = self.rows.values().flat_map(HashMap::values).map(|row| row.class_uid);

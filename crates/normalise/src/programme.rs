@@ -1,5 +1,8 @@
 //! A mapping compiled for the OCSF paths that somebody wants.
 
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
+
 use vigie_model::{Event, EventFacts, EventId, Link, LinkKind, LogType, MILLIS_MAX, NameSpace, Principal};
 use vigie_record::{PathSet, Row, SlotId, Value, View, Walk};
 
@@ -77,7 +80,10 @@ const ACTIVITIES: u32 = 100;
 #[derive(Debug)]
 pub struct Programme {
     pub(crate) mapping: Mapping,
+    /// What events need of a record.
     paths: PathSet,
+    /// What documents need besides: the same slots.
+    whole_paths: PathSet,
     sources: Vec<Source>,
     /// Paths that get the value of an earlier one: to and from.
     shares: Vec<(usize, usize)>,
@@ -85,8 +91,8 @@ pub struct Programme {
     id: Option<SlotId>,
     scope: Option<SlotId>,
     facts: FactSlots,
-    /// Reads the members of lists.
-    members: Option<Walk>,
+    /// Reads all that documents need, and the members of lists.
+    whole: OnceLock<Walk>,
 }
 
 /// The wanted paths that [`EventFacts`] is made of, interned first.
@@ -139,9 +145,13 @@ impl Mapping {
         };
         let id = mapping.identity.id.as_ref().map(|path| paths.intern(path));
         let scope = mapping.identity.scope.as_ref().map(|path| paths.intern(path));
-        let has_each = mapping.fields.iter().any(|field| matches!(field.from, Expression::Call(Function::Each, _)));
-        let members = has_each.then(|| Walk::compile(&[&paths]));
-        Programme { mapping, paths, sources, shares, time, id, scope, facts, members }
+        let whole = OnceLock::new();
+        let mut programme =
+            Programme { mapping, paths: PathSet::new(), whole_paths: paths, sources, shares, time, id, scope, facts, whole };
+        let mut needed = BTreeSet::new();
+        programme.each_slot(&mut |slot| _ = needed.insert(slot));
+        programme.paths = programme.whole_paths.masked(|slot| needed.contains(&slot));
+        programme
     }
 
     fn source(&self, wanted: &str, paths: &mut PathSet) -> Source {
@@ -236,9 +246,51 @@ impl Mapping {
 }
 
 impl Programme {
-    /// The record paths that the programme reads: one of the sets of the lane's walk.
+    /// Calls `visit` with every slot that events, their ids, and the principals and links in them come from.
+    fn each_slot(&self, visit: &mut dyn FnMut(SlotId)) {
+        for source in &self.sources {
+            match source {
+                Source::Text(slot) | Source::Every(slot) | Source::Members(slot, _) => visit(*slot),
+                Source::FirstText(slots) => slots.iter().for_each(|slot| visit(*slot)),
+                Source::Fields(fields) => fields.iter().for_each(|(_, expression)| expression.each_slot(visit)),
+                _ => {}
+            }
+        }
+        let Mapping { operations, requires, principal, links, given, .. } = &self.mapping;
+        operations.each_slot(visit);
+        let principals = links.iter().flat_map(|link| [Some(&link.child), link.parent.as_ref()]).flatten().chain([principal]);
+        let parts = principals.flat_map(|PrincipalFields { credential, uid, name, person, space }| {
+            [Some(credential), Some(uid), Some(name), person.as_ref(), Some(space)]
+        });
+        let given = given.iter().flat_map(|given| [Some(&given.class), given.activity.as_ref()]);
+        let conditions = links.iter().map(|link| link.when.as_ref());
+        let expressions = parts.chain(given).chain(conditions).flatten().chain(requires.iter().map(|(_, wanted)| wanted));
+        expressions.chain([&self.time]).for_each(|expression| expression.each_slot(visit));
+        [self.id, self.scope].into_iter().flatten().for_each(visit);
+    }
+
+    /// Gives a record as documents need it: with all that any field reads.
+    pub(crate) fn wholly<T>(&self, row: &View<'_, '_>, read: impl FnOnce(&View<'_, '_>) -> T) -> T {
+        let (walk, mut inner) = (self.whole_walk(), Row::new());
+        if walk.read(row.record(), &mut inner).is_err() {
+            return read(row);
+        }
+        let whole = walk.view(&inner, 0);
+        read(&if row.is_last() { whole.last() } else { whole })
+    }
+
+    fn whole_walk(&self) -> &Walk {
+        self.whole.get_or_init(|| Walk::compile(&[&self.whole_paths]))
+    }
+
+    /// The record paths that events come from: one of the sets of the lane's walk.
     pub fn paths(&self) -> &PathSet {
         &self.paths
+    }
+
+    /// Those that any field of a document reads, in the same slots.
+    pub(crate) fn whole_paths(&self) -> &PathSet {
+        &self.whole_paths
     }
 
     /// The log type whose records it shapes.
@@ -329,10 +381,10 @@ impl Programme {
         row: &View<'_, 'r>,
         visit: &mut dyn FnMut(Value<'r>),
     ) {
-        let (Value::List(bytes), Some(walk)) = (row.get(list), &self.members) else {
+        let (Value::List(bytes), walk) = (row.get(list), self.whole_walk()) else {
             return;
         };
-        let is_itself = matches!(member, Expression::Path(slot) if self.paths.path(*slot) == Some(MEMBER_ITSELF));
+        let is_itself = matches!(member, Expression::Path(slot) if self.whole_paths.path(*slot) == Some(MEMBER_ITSELF));
         let mut inner = Row::new();
         vigie_record::each_item(bytes, &mut |item| match item {
             Value::Object(object) if walk.read(object, &mut inner).is_ok() => visit(evaluate(member, &walk.view(&inner, 0))),

@@ -60,6 +60,20 @@ impl PathSet {
         self.paths.iter().map(AsRef::as_ref)
     }
 
+    /// The same slots, of which only some have a path: the others have no value in any record.
+    pub fn masked(&self, is_kept: impl Fn(SlotId) -> bool) -> PathSet {
+        let empty: Arc<str> = Arc::from("");
+        let mut masked = PathSet::new();
+        for (number, path) in self.paths.iter().enumerate() {
+            let slot = SlotId(u32::try_from(number).unwrap_or(u32::MAX));
+            if is_kept(slot) {
+                masked.slots.insert(Arc::clone(path), slot);
+            }
+            masked.paths.push(Arc::clone(if is_kept(slot) { path } else { &empty }));
+        }
+        masked
+    }
+
     /// How many paths there are.
     pub fn len(&self) -> usize {
         self.paths.len()

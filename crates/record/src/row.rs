@@ -219,6 +219,11 @@ impl<'a, 'r> View<'a, 'r> {
         View { is_last: true, ..self }
     }
 
+    /// Whether the last of several values is the one.
+    pub fn is_last(&self) -> bool {
+        self.is_last
+    }
+
     /// The value at a slot, borrowed from the record: the first, or by [`View::last`] the last.
     pub fn get(&self, slot: SlotId) -> Value<'r> {
         self.cell(slot).map_or(Value::Absent, Cell::value)

@@ -132,7 +132,8 @@ impl Walk {
         let mut all = PathSet::new();
         let mut views = Vec::with_capacity(sets.len());
         for set in sets {
-            views.push(set.iter().map(|path| all.intern(path)).collect());
+            let slot = |path: &str| if path.is_empty() { SlotId(u32::MAX) } else { all.intern(path) };
+            views.push(set.iter().map(slot).collect());
         }
         let mut drafts = vec![Draft::default()];
         for (number, path) in all.iter().enumerate() {
