@@ -347,6 +347,7 @@ fn json<'r>(arguments: &'r [Expression], scope: &Scope<'_, 'r>) -> Value<'r> {
     // What stands in an object of the record was read with it.
     if let [Expression::Path(slot), _, Expression::Path(inner)] = arguments
         && matches!(scope.row.get(*slot), Value::Object(_))
+        && !scope.row.has_more(*slot)
     {
         return Some(scope.row.get(*inner)).filter(|value| !value.is_none()).unwrap_or(Value::Absent);
     }

@@ -18,8 +18,8 @@ impl SlotId {
 /// An ordered set of dotted field paths, such as `userIdentity.arn`.
 ///
 /// A path names keys of nested objects and goes through arrays: `a.b` finds `b` in every member of
-/// an array `a`. A record whose top-level key is literally `a.b` matches too, and so does `b.c` as one
-/// key of an object `a`: flattened exports and nested records read the same.
+/// an array `a`. A record whose top-level key is literally `a.b` matches too, and so does the rest of a path
+/// as one key of an object at any depth: flattened exports and nested records read the same.
 #[derive(Debug, Clone, Default)]
 pub struct PathSet {
     /// Shared with the copies of the set, of which every log type has some.

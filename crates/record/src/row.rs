@@ -247,6 +247,11 @@ impl<'a, 'r> View<'a, 'r> {
         self.row.cells.get(slot.index())
     }
 
+    /// Whether the record has several values at the slot.
+    pub fn has_more(&self, slot: SlotId) -> bool {
+        self.row.cells.get(self.slot(slot).index()).is_some_and(|cell| cell.has_more)
+    }
+
     /// See [`Row::plain`].
     pub fn plain(&self, slot: SlotId) -> Option<&'r str> {
         self.row.plain(self.slot(slot))

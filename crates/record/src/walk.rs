@@ -148,12 +148,16 @@ impl Walk {
                     draft.slot = Some(slot);
                 }
             }
-            if let Some((first, rest)) = path.split_once('.').filter(|(_, rest)| rest.contains('.')) {
-                let above = child(&mut drafts, 0, first);
-                let at = child(&mut drafts, above, rest);
+            // The rest of a path as one key, in an object at any depth.
+            let mut above = 0;
+            let mut rest = path;
+            while let Some((key, tail)) = rest.split_once('.').filter(|(_, tail)| tail.contains('.')) {
+                above = child(&mut drafts, above, key);
+                let at = child(&mut drafts, above, tail);
                 if let Some(draft) = drafts.get_mut(at) {
                     draft.slot = Some(slot);
                 }
+                rest = tail;
             }
         }
         let mut walk = Walk { nodes: Vec::new(), edges: Vec::new(), places: Vec::new(), slots: all.len(), views };
