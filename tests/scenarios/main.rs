@@ -11,6 +11,7 @@
 mod chains;
 mod claims;
 mod collection;
+mod columns;
 mod command;
 mod demo;
 mod enrichment;
