@@ -103,6 +103,43 @@ fn json_in_a_text_is_read_by_fields_and_rules() {
     assert_eq!(shown[1..], ["x\ny", "1"]);
 }
 
+/// An object of the record is read with it, a text by itself: both say the same, for events too.
+#[test]
+fn json_says_the_same_of_an_object_and_of_a_text() {
+    let fields = "[fields]\n\"message\" = \"text(json(deep.held, 'http://x.example/upn'))\"\n\"comment\" = \"text(json(deep.held, 'a.b'))\"\n\"count\" = \"json(deep.held, 'list.n')\"\n";
+    let mapping = mapping(PLAIN, fields);
+    let inner = r#"{"http://x.example/upn":"lea","a":{"b":"below"},"list":[{"m":1},{"n":2}]}"#;
+    let text = serde_json::to_string(inner).unwrap();
+    for (held, more) in [(inner, ""), (text.as_str(), ""), (inner, r#","deep":{"held":{"a.b":"again"}}"#)] {
+        let record = format!(r#"{{"at":"2026-11-12T01:52:07Z","gate_id":"g","deep":{{"held":{held}}}{more}}}"#);
+        let (document, values) = document(&mapping, &record, &["message", "comment", "count"]);
+        let shown: Vec<&str> = values.iter().map(|value| value.as_deref().unwrap_or("-")).collect();
+        assert_eq!(shown, ["lea", "below", "2"], "{record}");
+        assert_eq!((&document["message"], &document["comment"], &document["count"]), (&json!("lea"), &json!("below"), &json!(2)));
+    }
+}
+
+#[test]
+fn an_event_reads_less_of_a_record_than_a_document() {
+    let mapping = mapping(PLAIN, "[fields]\n\"message\" = \"text(said)\"\n\"comment\" = \"text(kept.aside)\"\n");
+    let mut wanted = PathSet::new();
+    wanted.intern("message");
+    let programme = mapping.programme(&mut wanted);
+    assert!(programme.paths().iter().any(|path| path == "said"));
+    assert!(programme.paths().iter().all(|path| path != "kept.aside"));
+    let record = r#"{"at":"2026-11-12T01:52:07Z","gate_id":"g","said":"a","kept":{"aside":"b"}}"#;
+    check(&mapping, record, "/comment", json!("b"));
+}
+
+#[test]
+fn one_of_several_names_is_picked() {
+    let fields = "[fields]\n\"message\" = \"text(pick(list, 'n', 'B|b', 'v'))\"\n\"comment\" = \"text(first(pick(list, 'n', 'c', 'w', 'v'), pick(list, 'n', 'a', 'v')))\"\n";
+    let mapping = mapping(PLAIN, fields);
+    let record = r#"{"at":"2026-11-12T01:52:07Z","gate_id":"g","list":[{"n":"a","v":"1"},"b",{"n":"b"},{"n":"b","v":"2"},{"n":"c","w":null,"v":"3"}]}"#;
+    check(&mapping, record, "/message", json!("2"));
+    check(&mapping, record, "/comment", json!("3"));
+}
+
 #[test]
 fn what_is_not_picked_stays_unmapped() {
     let record = r#"{"at":"2026-11-12T01:52:07Z","gate_id":"g","list":[{"n":"a","v":1},{"n":"b","v":2}],"claims":{"http://x.example/upn":"lea","sub":"7"}}"#;

@@ -126,10 +126,18 @@ fn most<K: Ord, T>(rows: impl Iterator<Item = (u64, K, T)>, top: usize) -> Vec<(
     rows
 }
 
-/// Paths that are unread, those without a reason first.
+/// Paths that are unread: those without a reason, then those of each reason, the most frequent first.
 fn paths(gaps: &Gaps, top: usize) -> Vec<(&str, &Gap)> {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for gap in gaps.paths.values() {
+        *counts.entry(gap.reason.as_deref().unwrap_or_default()).or_default() += gap.count;
+    }
+    let of_reason = |gap: &Gap| counts.get(gap.reason.as_deref().unwrap_or_default()).copied();
     let mut rows: Vec<(&str, &Gap)> = gaps.paths.iter().map(|(path, gap)| (path.as_str(), gap)).collect();
-    rows.sort_by_key(|(path, gap)| (gap.reason.is_some(), Reverse(gap.count), *path));
+    let key = |gap: &'_ Gap| (gap.reason.is_some(), Reverse(of_reason(gap)));
+    rows.sort_by(|(path, gap), (other_path, other)| {
+        (key(gap), &gap.reason, Reverse(gap.count), path).cmp(&(key(other), &other.reason, Reverse(other.count), other_path))
+    });
     rows.truncate(top);
     rows
 }
@@ -161,11 +169,14 @@ fn print(outcome: &Outcome, top: usize) -> Result<(), Error> {
             line(format_args!("  {without} of {} paths have no reason written in `mapping.toml`:", gaps.paths.len()))?;
         }
         let named = paths(gaps, top);
+        let mut told = None;
         for (path, Gap { count, example, reason }) in &named {
-            line(format_args!("{count:>10}  {:<48} {}", path.escape_debug().to_string(), example.escape_debug()))?;
-            if let Some(reason) = reason {
-                line(format_args!("{:>10}  {reason}", ""))?;
+            // One reason often holds for several paths: it stands above them once.
+            if let Some(reason) = reason.as_ref().filter(|reason| told != Some(*reason)) {
+                line(format_args!("  {reason}"))?;
+                told = Some(reason);
             }
+            line(format_args!("{count:>10}  {:<48} {}", path.escape_debug().to_string(), example.escape_debug()))?;
         }
         more(gaps.paths.len() - named.len(), "paths")?;
         let named = operations(gaps, top);
