@@ -159,11 +159,13 @@ fn check_bounds(pairs: &[Expression]) -> Result<(), String> {
 pub(crate) struct Scope<'v, 'r> {
     row: &'v View<'v, 'r>,
     /// The JSON that texts of the record hold, as far as it was asked for: unescaped and checked once.
-    held: RefCell<Vec<(SlotId, Option<Rc<[u8]>>)>>,
+    held: RefCell<Vec<HeldText>>,
     /// The objects of lists that `pick` was asked for, each by the text at one key.
     named: RefCell<Vec<NamedList<'r>>>,
 }
 
+/// A slot, and the JSON of the text there, where it holds any.
+type HeldText = (SlotId, Option<Rc<[u8]>>);
 /// A slot, a key, and the objects of the list at the slot by their text at the key.
 type NamedList<'r> = (SlotId, &'r str, NamedObjects<'r>);
 

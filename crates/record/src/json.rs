@@ -266,7 +266,7 @@ pub(crate) fn write_text(text: &[u8], out: &mut Vec<u8>) {
 /// Whether a text is ASCII that can stand in a JSON string as it is.
 fn is_plain(text: &[u8]) -> bool {
     // No early end, so that many bytes are looked at together.
-    text.iter().fold(true, |is_plain, &byte| is_plain & (byte >= b' ') & (byte < 0x80) & (byte != b'"') & (byte != b'\\'))
+    text.iter().fold(true, |is_plain, &byte| is_plain & (b' '..0x80).contains(&byte) & (byte != b'"') & (byte != b'\\'))
 }
 
 fn write_escaped(text: &[u8], out: &mut Vec<u8>) {
