@@ -1,3 +1,5 @@
+//! Parquet files as their writers make them: every type, nested rows, and what is broken.
+
 use std::sync::Arc;
 
 use arrow::array::{
