@@ -134,7 +134,7 @@ fn paths(gaps: &Gaps, top: usize) -> Vec<(&str, &Gap)> {
     }
     let of_reason = |gap: &Gap| counts.get(gap.reason.as_deref().unwrap_or_default()).copied();
     let mut rows: Vec<(&str, &Gap)> = gaps.paths.iter().map(|(path, gap)| (path.as_str(), gap)).collect();
-    let key = |gap: &'_ Gap| (gap.reason.is_some(), Reverse(of_reason(gap)));
+    let key = |gap: &Gap| (gap.reason.is_some(), Reverse(of_reason(gap)));
     rows.sort_by(|(path, gap), (other_path, other)| {
         (key(gap), &gap.reason, Reverse(gap.count), path).cmp(&(key(other), &other.reason, Reverse(other.count), other_path))
     });

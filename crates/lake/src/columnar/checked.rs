@@ -8,6 +8,7 @@ use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::schema::types::ColumnDescriptor;
 
 use super::File;
+use super::thrift::Thrift;
 
 /// The pages of a column.
 pub(super) struct CheckedPages {
@@ -60,19 +61,8 @@ impl CheckedPages {
             return Some(true);
         }
         // The length of a block, the parts of it, and how many lengths there are.
-        let mut rest = bytes.iter();
-        let mut number = || {
-            let mut value = 0u64;
-            for shift in (0..63).step_by(7) {
-                let byte = rest.next()?;
-                value |= u64::from(byte & 0x7F) << shift;
-                if byte & 0x80 == 0 {
-                    return Some(value);
-                }
-            }
-            None
-        };
-        let (_, _, lengths) = (number()?, number()?, number()?);
+        let mut rest = Thrift::new(bytes);
+        let (_, _, lengths) = (rest.varint()?, rest.varint()?, rest.varint()?);
         Some(lengths <= u64::from(values))
     }
 }

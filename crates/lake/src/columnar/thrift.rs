@@ -40,7 +40,8 @@ impl<'b> Thrift<'b> {
         Some(())
     }
 
-    fn varint(&mut self) -> Option<u64> {
+    /// A number of at most 63 bits in groups of seven, the lowest first: Parquet's own encodings write it so too.
+    pub(super) fn varint(&mut self) -> Option<u64> {
         let mut value = 0;
         for shift in (0..63).step_by(7) {
             let byte = self.byte()?;
